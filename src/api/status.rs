@@ -1,0 +1,454 @@
+//! The status: a recorded part, which the engine goes on from, and a derived part, which is for people.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a rollout has done, is doing, and is waiting for.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DatabaseRolloutStatus {
+    /// The spec's generation that this status is about.
+    pub observed_generation: i64,
+    /// Where the rollout is, in a word. Derived; never an input.
+    pub phase: Phase,
+    /// What is going on, what it waits for and when it looks next. Derived.
+    pub message: String,
+    /// The configuration that the application runs on now.
+    pub active_config: ActiveNow,
+    /// The stages in progress, or the one that failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub current_stage: String,
+    /// Stages done of all, such as `2/4`.
+    pub progress: String,
+    /// How long the whole takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Timeline>,
+    /// `Ready`, `Reconciling`, `Stalled` as kstatus reads them, and `Accepted`, `LegacyPreserved`, `BaselineCaptured`,
+    /// `RollbackSafe`, `TLSVerified`, `OwnershipConflict`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// What the engine goes on from.
+    #[serde(flatten)]
+    pub recorded: Recorded,
+}
+
+/// The recorded part of the status: all that the engine needs beside the spec and a look at the world.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Recorded {
+    /// Moves begun from legacy so far; only grows. The preserved copy and the restarts carry its number.
+    pub run: i64,
+    /// Where the legacy configuration is preserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<PreservedLegacy>,
+    /// What legacy measured before anything was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineRecord>,
+    /// The stages, in the order of the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRecord>,
+    /// The checks of all stages once more, after the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_validation: Option<FinalValidation>,
+    /// What failed. Stays, and nothing moves forward, until `retry` or the plan changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The way back: in progress, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// When the last stage was done and the final validation passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<MicroTime>,
+    /// When the rollback window was over and the preserved copy deleted. There is no way back from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<MicroTime>,
+    /// The effect in flight: written before it is begun, gone when its outcome was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Intent>,
+    /// The latest transitions, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Where the rollout is, in a word.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+pub enum Phase {
+    /// Not begun: not accepted, or waiting for prerequisites or for something that does not exist yet.
+    #[default]
+    Pending,
+    /// The legacy configuration is being copied.
+    Preserving,
+    /// Legacy is being measured.
+    Baselining,
+    /// Stages are being checked, loaded, promoted, soaked.
+    Progressing,
+    /// `spec.paused` holds it.
+    Paused,
+    /// A failure holds it, with `onFailure: Hold`.
+    Held,
+    /// All checks once more.
+    Validating,
+    /// All stages are done.
+    Completed,
+    /// The legacy configuration is being put back.
+    RollingBack,
+    /// The application is on the legacy configuration again; latched.
+    RolledBack,
+}
+
+/// The configuration that the application runs on.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+pub enum ActiveNow {
+    /// No stage is promoted.
+    #[default]
+    Legacy,
+    /// Some are.
+    Mixed,
+    /// All are.
+    Candidate,
+}
+
+/// The expected course of the rollout, from the plan's durations and, where there are any, measured ones.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Timeline {
+    /// The chain of stages that decides how long it takes.
+    pub critical_path: Vec<String>,
+    /// Time along the critical path, in seconds.
+    pub expected_seconds: i64,
+    /// Time of all stages one after the other, in seconds.
+    pub total_work_seconds: i64,
+}
+
+/// The preserved legacy configuration.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PreservedLegacy {
+    /// The immutable Secret that holds the copy.
+    pub secret_name: String,
+    /// Keyed digest of the copy; verified before every restore.
+    pub digest: String,
+    /// Number of keys in it.
+    pub keys: i64,
+    /// When it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<MicroTime>,
+}
+
+/// The measurement of legacy.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BaselineRecord {
+    /// Number of the attempt; only grows.
+    pub attempt: i64,
+    /// What the attempt is evidence about.
+    pub digest: String,
+    /// Attempts in a row that brought no result.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub setbacks: i64,
+    /// When the attempt began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// What it measured; there once it has passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<LoadResult>,
+    /// Why the last attempt brought no result.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// One stage.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StageRecord {
+    /// Name of the stage.
+    pub name: String,
+    /// Where it is.
+    pub phase: StagePhase,
+    /// Number of the attempt; only grows, over retries and runs.
+    pub attempt: i64,
+    /// What the attempt's evidence is about: this spec, these values, these objects.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    /// What it waits for, or what came of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Attempts in a row that ended `Inconclusive` or `Error`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub setbacks: i64,
+    /// When the attempt began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// When its evidence was complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_at: Option<MicroTime>,
+    /// When the intent to write its first key was recorded. From then on the stage is not on legacy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted_at: Option<MicroTime>,
+    /// When every pod ran the candidate configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak_started_at: Option<MicroTime>,
+    /// When it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<MicroTime>,
+    /// The checks of the attempt, then those of its soak.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// The load of the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadResult>,
+    /// What was written: the fields that other managers (GitOps) should leave alone meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<BindingRecord>,
+}
+
+/// Where a stage is.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+pub enum StagePhase {
+    /// For the stages it depends on, or for something that does not exist.
+    #[default]
+    Waiting,
+    /// Its checks run.
+    Checking,
+    /// Its load runs.
+    Loading,
+    /// Its name is not in `spec.approvedStages` yet.
+    AwaitingApproval,
+    /// Its keys are being written, its workloads restarted.
+    Promoting,
+    /// It is promoted and watched.
+    Soaking,
+    /// It is promoted and was watched.
+    Done,
+    /// It failed.
+    Failed,
+    /// It is being put back.
+    RollingBack,
+    /// It was put back.
+    RolledBack,
+}
+
+/// An object that a stage wrote to.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BindingRecord {
+    /// The object, such as `Secret/api-db`.
+    pub object: String,
+    /// The keys owned in it.
+    pub keys: Vec<String>,
+    /// Keyed digest of the values that were written.
+    pub written: String,
+    /// Times that the legacy values were put back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restores: i64,
+}
+
+/// The verdict of a check, a load or a baseline.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy, Default, JsonSchema)]
+pub enum Verdict {
+    /// As expected.
+    Pass,
+    /// Not as expected, but not enforced.
+    Warn,
+    /// It could not be told. Never promotes.
+    Inconclusive,
+    /// It could not be asked. Never promotes.
+    #[default]
+    Error,
+    /// Not as expected.
+    Fail,
+}
+
+/// The answer to a check, with its evidence.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CheckResult {
+    /// Name of the check.
+    pub name: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// In a sentence.
+    pub message: String,
+    /// What was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<String>,
+    /// What was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What legacy measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// Number of samples behind the measurement.
+    pub samples: i64,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<MicroTime>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// What a load measured. `scheduled = ok + errors + timeouts + skipped`, always.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadResult {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// In a sentence, measured against expected.
+    pub message: String,
+    /// Arrivals that the schedule had.
+    pub scheduled: i64,
+    /// Statements that were answered.
+    pub ok: i64,
+    /// Statements that failed.
+    pub errors: i64,
+    /// Statements that ran into the statement timeout.
+    pub timeouts: i64,
+    /// Arrivals that no connection was free for until the end.
+    pub skipped: i64,
+    /// Median latency from the scheduled arrival, in microseconds; so are the next.
+    pub p50_us: i64,
+    /// 95th percentile.
+    pub p95_us: i64,
+    /// 99th percentile.
+    pub p99_us: i64,
+    /// The slowest.
+    pub max_us: i64,
+    /// Statements answered per second, in thousandths.
+    pub throughput_milli: i64,
+    /// Seed of the schedule: the same seed gives the same arrivals and parameters.
+    pub seed: i64,
+    /// The SQLSTATE classes of the failures, with their numbers, most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub error_classes: Vec<String>,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<MicroTime>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// All checks once more, after the last stage.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FinalValidation {
+    /// Number of the attempt; only grows.
+    pub attempt: i64,
+    /// What the attempt is evidence about.
+    pub digest: String,
+    /// Attempts in a row that ended `Inconclusive` or `Error`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub setbacks: i64,
+    /// When the attempt began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// Whether it has passed.
+    pub passed: bool,
+    /// The answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+}
+
+/// What failed, latched.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Failure {
+    /// The stage; empty where the rollout as a whole failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stage: String,
+    /// A CamelCase word, the same as the event's reason.
+    pub reason: String,
+    /// Measured against expected.
+    pub message: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
+    /// Fingerprint of the plan that failed; another plan releases the latch.
+    pub plan: String,
+    /// `spec.retry` as it was; another value releases the latch.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub retry: String,
+}
+
+/// The way back.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rollback {
+    /// Who asked for it.
+    pub trigger: RollbackTrigger,
+    /// Where it is.
+    pub phase: RollbackPhase,
+    /// Number of the rollback; only grows. The restarts carry it.
+    pub number: i64,
+    /// Number of the attempt to reach legacy; only grows.
+    pub attempt: i64,
+    /// What it waits for, or what came of it.
+    pub message: String,
+    /// When it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// When the present probe of legacy began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<MicroTime>,
+    /// When it was verified: bytes equal, every pod ready on legacy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<MicroTime>,
+    /// From the start to the end, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<i64>,
+    /// Whether legacy could be logged in to, as far as it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_serves: Option<bool>,
+}
+
+/// Who asked for a rollback.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+pub enum RollbackTrigger {
+    /// A failure. Latched until `retry` or the plan changes.
+    #[default]
+    Automatic,
+    /// `activeConfig: Legacy`.
+    Commanded,
+}
+
+/// Where a rollback is.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+pub enum RollbackPhase {
+    /// Before an automatic rollback: can legacy serve at all?
+    #[default]
+    Probing,
+    /// Keys are written, workloads restarted.
+    Restoring,
+    /// Over, and verified.
+    Done,
+}
+
+/// An effect in flight.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Intent {
+    /// What is about to be done.
+    pub effect: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<MicroTime>,
+}
+
+/// A transition.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HistoryEntry {
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
+    /// The event's reason.
+    pub reason: String,
+    /// The event's message.
+    pub message: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}

@@ -1,0 +1,6 @@
+//! cutover moves an application from a preserved legacy database configuration to a candidate one in stages, validates
+//! the database and puts load on it before each stage is promoted, and puts the legacy configuration back when
+//! anything fails. `docs/architecture.md` has the map of these modules and the invariants.
+#![forbid(unsafe_code)]
+
+pub mod api;

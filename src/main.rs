@@ -1,0 +1,7 @@
+use kube::CustomResourceExt;
+fn main() {
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&cutover::api::DatabaseRollout::crd()).unwrap()
+    );
+}
