@@ -4,3 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod digest;
+pub mod duration;
+pub mod engine;
+pub mod plan;

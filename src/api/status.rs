@@ -151,6 +151,9 @@ pub struct BaselineRecord {
     /// When the attempt began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,
+    /// After a setback: the next attempt begins no earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<MicroTime>,
     /// What it measured; there once it has passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<LoadResult>,
@@ -181,6 +184,9 @@ pub struct StageRecord {
     /// When the attempt began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,
+    /// After a setback: the next attempt begins no earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<MicroTime>,
     /// When its evidence was complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_at: Option<MicroTime>,
@@ -340,9 +346,9 @@ pub struct FinalValidation {
     /// Attempts in a row that ended `Inconclusive` or `Error`.
     #[serde(skip_serializing_if = "is_zero")]
     pub setbacks: i64,
-    /// When the attempt began.
+    /// After a setback: the next attempt begins no earlier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<MicroTime>,
+    pub retry_at: Option<MicroTime>,
     /// Whether it has passed.
     pub passed: bool,
     /// The answers.
@@ -379,6 +385,8 @@ pub struct Rollback {
     pub trigger: RollbackTrigger,
     /// Where it is.
     pub phase: RollbackPhase,
+    /// The run that it ends.
+    pub run: i64,
     /// Number of the rollback; only grows. The restarts carry it.
     pub number: i64,
     /// Number of the attempt to reach legacy; only grows.
@@ -388,9 +396,9 @@ pub struct Rollback {
     /// When it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,
-    /// When the present probe of legacy began.
+    /// After legacy did not answer: it is asked again no earlier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub probed_at: Option<MicroTime>,
+    pub retry_at: Option<MicroTime>,
     /// When it was verified: bytes equal, every pod ready on legacy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<MicroTime>,

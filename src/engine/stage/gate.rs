@@ -1,0 +1,189 @@
+//! What stands before a promotion: checks, load, approval. Only an explicit `Pass` (or `Warn`) opens it.
+
+use std::time::Duration;
+
+use super::{Step, promote, start_attempt};
+use crate::{
+    api::{CheckResult, StagePhase, Verdict},
+    engine::{
+        model::AttemptScope,
+        pass::{ATTEMPT_POLL, AttemptView, SETBACKS_MAX, sentences, worst},
+        reasons,
+    },
+};
+
+/// Evidence older than this, because of a long wait for approval or a pause, is gathered again before the promotion.
+const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// A new attempt: its number has never been used, its evidence is about `digest`.
+pub(super) fn start_checks(step: &mut Step<'_, '_>, digest: String) {
+    let name = step.stage.name.clone();
+    let number = step.record().attempt + 1;
+    let setbacks = step.record().setbacks;
+    if !start_attempt(
+        step,
+        AttemptScope::Checks(name.clone()),
+        number,
+        digest.clone(),
+        None,
+    ) {
+        return;
+    }
+    let now = step.pass.now();
+    let record = step.record();
+    crate::engine::admission::reset(record);
+    record.phase = StagePhase::Checking;
+    record.attempt = number;
+    record.setbacks = setbacks;
+    record.digest = digest;
+    record.started_at = Some(now);
+    record.message = format!("attempt {number}: its checks run");
+    step.pass.note(
+        reasons::CHECKS_STARTED,
+        &name,
+        format!("stage {name}, attempt {number}: checks begin"),
+    );
+}
+
+pub(super) fn checking(step: &mut Step<'_, '_>) {
+    let Some(report) = report(step, AttemptScope::Checks(step.stage.name.clone())) else {
+        return;
+    };
+    step.record().checks.clone_from(&report.checks);
+    match worst(&report.checks) {
+        Verdict::Fail => step.fail(reasons::CHECK_FAILED, &sentences(&report.checks, Verdict::Fail)),
+        Verdict::Pass | Verdict::Warn => after_checks(step, report.checks.len()),
+        verdict => setback(step, &sentences(&report.checks, verdict)),
+    }
+}
+
+fn after_checks(step: &mut Step<'_, '_>, count: usize) {
+    let name = step.stage.name.clone();
+    if step.stage.load.is_none() {
+        step.pass.note(
+            reasons::CHECKS_PASSED,
+            &name,
+            format!("stage {name}: {count} checks passed"),
+        );
+        return evidence_complete(step);
+    }
+    let (number, digest) = (step.record().attempt, step.record().digest.clone());
+    if start_attempt(step, AttemptScope::Load(name.clone()), number, digest, None) {
+        step.pass.note(
+            reasons::CHECKS_PASSED,
+            &name,
+            format!("stage {name}: {count} checks passed"),
+        );
+        step.pass.note(
+            reasons::LOAD_STARTED,
+            &name,
+            format!("stage {name}, attempt {number}: load begins"),
+        );
+        step.record().phase = StagePhase::Loading;
+        let seconds = step.stage.load.unwrap_or_default().as_secs();
+        step.say(format!("attempt {number}: load on the candidate for {seconds} s"));
+    }
+}
+
+pub(super) fn loading(step: &mut Step<'_, '_>) {
+    let Some(report) = report(step, AttemptScope::Load(step.stage.name.clone())) else {
+        return;
+    };
+    let load = report.load.unwrap_or_default();
+    let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
+    step.record().load = Some(load);
+    match verdict {
+        Verdict::Fail => step.fail(reasons::LOAD_FAILED, &message),
+        Verdict::Pass | Verdict::Warn => {
+            step.pass
+                .note(reasons::LOAD_PASSED, &name, format!("stage {name}: {message}"));
+            evidence_complete(step);
+        }
+        Verdict::Inconclusive | Verdict::Error => setback(step, &format!("load: {message}")),
+    }
+}
+
+fn evidence_complete(step: &mut Step<'_, '_>) {
+    let now = step.pass.now();
+    step.record().evidence_at = Some(now);
+    step.record().setbacks = 0;
+    if step.stage.needs_approval && !approved(step) {
+        let name = step.stage.name.clone();
+        step.record().phase = StagePhase::AwaitingApproval;
+        step.say(format!(
+            "passed; waits for its name in spec.approvedStages: add {name} to promote it"
+        ));
+        step.pass.note(
+            reasons::APPROVAL_NEEDED,
+            &name,
+            format!("stage {name} passed and waits for approval"),
+        );
+        return;
+    }
+    promote::start(step);
+}
+
+pub(super) fn awaiting_approval(step: &mut Step<'_, '_>) {
+    if step.digest_changed() {
+        return step.void_evidence("the spec, or what it refers to, changed while it waited for approval");
+    }
+    if !approved(step) {
+        return;
+    }
+    let evidence_at = step.record().evidence_at.clone();
+    if step.pass.elapsed(evidence_at.as_ref()) > EVIDENCE_MAX_AGE {
+        return step.void_evidence("it is approved, but its evidence is more than 30 minutes old");
+    }
+    promote::start(step);
+}
+
+fn approved(step: &Step<'_, '_>) -> bool {
+    step.pass.input.command.approved.contains(&step.stage.name)
+}
+
+/// What the stage's attempt brought back; `None` while it runs, and where it counts for nothing and begins anew.
+pub(super) fn report(step: &mut Step<'_, '_>, scope: AttemptScope) -> Option<crate::engine::Report> {
+    if step.digest_changed() {
+        step.void_evidence("the spec, or what it refers to, changed meanwhile");
+        return None;
+    }
+    let (number, digest) = (step.record().attempt, step.record().digest.clone());
+    match step.pass.attempt(scope, number, &digest) {
+        AttemptView::Running => {
+            step.pass.look_again(ATTEMPT_POLL);
+            None
+        }
+        AttemptView::Lost => {
+            // Another process began it and is gone. What it saw is unknown, so it is asked again under a new number.
+            start_checks(step, digest);
+            None
+        }
+        AttemptView::Finished(report) => Some(report.clone()),
+    }
+}
+
+/// No verdict: again after a pause, a few times; then that is a failure of its own.
+fn setback(step: &mut Step<'_, '_>, message: &str) {
+    let setbacks = step.record().setbacks + 1;
+    if setbacks >= SETBACKS_MAX {
+        return step.fail(
+            reasons::CHECK_FAILED,
+            &format!("no verdict in {setbacks} attempts, and only a pass promotes: {message}"),
+        );
+    }
+    let retry_at = step.pass.retry_time(setbacks);
+    let name = step.stage.name.clone();
+    step.pass.warn(
+        reasons::ATTEMPT_WITHOUT_VERDICT,
+        &name,
+        format!("stage {name}: no verdict, tried again: {message}"),
+    );
+    let checks: Vec<CheckResult> = std::mem::take(&mut step.record().checks);
+    let record = step.record();
+    crate::engine::admission::reset(record);
+    record.checks = checks;
+    record.setbacks = setbacks;
+    record.retry_at = Some(retry_at.clone());
+    record.message = format!("no verdict, tried again soon: {message}");
+    step.pass.look_again_at(retry_at.0);
+}

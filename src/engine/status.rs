@@ -1,0 +1,330 @@
+//! The status from a decision: the recorded part as it is, the derived part for people and for kstatus.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    model::{CopyState, Decision, Observed, Outlook},
+    reasons,
+};
+use crate::{
+    api::{ActiveNow, DatabaseRolloutStatus, Phase, Recorded, StagePhase},
+    plan::{Plan, timeline},
+};
+
+/// Longest message in a condition or in `status.message`: a status is read in a terminal.
+const MESSAGE_MAX_CHARS: usize = 1024;
+
+/// The whole status. `previous` gives the conditions their transition times: they move only when a condition flips.
+#[must_use]
+pub fn status(
+    decision: &Decision,
+    plan: Option<&Plan>,
+    observed: &Observed,
+    previous: &DatabaseRolloutStatus,
+    generation: i64,
+    now: Timestamp,
+) -> DatabaseRolloutStatus {
+    let recorded = decision.recorded.clone();
+    let outlook = &decision.outlook;
+    let facts = Facts {
+        recorded: &recorded,
+        outlook,
+        plan,
+        copy: &observed.copy,
+    };
+    let conditions = facts.conditions();
+    DatabaseRolloutStatus {
+        observed_generation: generation,
+        phase: outlook.phase,
+        message: clip(&outlook.message),
+        active_config: active_now(&recorded),
+        current_stage: current_stages(&recorded),
+        progress: progress(&recorded),
+        plan: plan.map(|plan| timeline(plan, &recorded.stages)),
+        conditions: dated(conditions, previous, generation, now),
+        recorded,
+    }
+}
+
+fn active_now(recorded: &Recorded) -> ActiveNow {
+    let promoted = |phase| matches!(phase, StagePhase::Soaking | StagePhase::Done);
+    if recorded.stages.iter().all(|stage| stage.promoted_at.is_none()) {
+        ActiveNow::Legacy
+    } else if recorded.stages.iter().all(|stage| promoted(stage.phase)) {
+        ActiveNow::Candidate
+    } else {
+        ActiveNow::Mixed
+    }
+}
+
+fn current_stages(recorded: &Recorded) -> String {
+    let current: Vec<&str> = recorded
+        .stages
+        .iter()
+        .filter(|stage| {
+            !matches!(
+                stage.phase,
+                StagePhase::Waiting | StagePhase::Done | StagePhase::RolledBack
+            )
+        })
+        .map(|stage| stage.name.as_str())
+        .collect();
+    current.join(",")
+}
+
+fn progress(recorded: &Recorded) -> String {
+    let done = recorded
+        .stages
+        .iter()
+        .filter(|stage| stage.phase == StagePhase::Done)
+        .count();
+    format!("{done}/{}", recorded.stages.len())
+}
+
+/// A condition before it has a date. Abnormal ones are there only while they are true.
+struct Undated {
+    kind: &'static str,
+    status: bool,
+    reason: String,
+    message: String,
+}
+
+struct Facts<'a> {
+    recorded: &'a Recorded,
+    outlook: &'a Outlook,
+    plan: Option<&'a Plan>,
+    copy: &'a CopyState,
+}
+
+impl Facts<'_> {
+    fn conditions(&self) -> Vec<Undated> {
+        let mut all = vec![
+            self.ready(),
+            self.accepted(),
+            self.legacy_preserved(),
+            self.rollback_safe(),
+        ];
+        all.extend(self.reconciling());
+        all.extend(self.stalled());
+        all.extend(self.baseline_captured());
+        all.extend(self.tls_verified());
+        all.extend(self.outlook.ownership_conflict.as_ref().map(|message| Undated {
+            kind: "OwnershipConflict",
+            status: true,
+            reason: reasons::OWNERSHIP_CONFLICT.to_owned(),
+            message: message.clone(),
+        }));
+        all
+    }
+
+    fn ready(&self) -> Undated {
+        let at_rest = matches!(self.outlook.phase, Phase::Completed | Phase::RolledBack);
+        Undated {
+            kind: "Ready",
+            status: at_rest && self.outlook.stalled.is_none() && self.outlook.rejected.is_none(),
+            reason: format!("{:?}", self.outlook.phase),
+            message: self.outlook.message.clone(),
+        }
+    }
+
+    fn reconciling(&self) -> Option<Undated> {
+        let moving = !matches!(
+            self.outlook.phase,
+            Phase::Completed | Phase::RolledBack | Phase::Paused | Phase::Held
+        );
+        (moving && self.outlook.stalled.is_none() && self.outlook.rejected.is_none()).then(|| Undated {
+            kind: "Reconciling",
+            status: true,
+            reason: format!("{:?}", self.outlook.phase),
+            message: self.outlook.message.clone(),
+        })
+    }
+
+    fn stalled(&self) -> Option<Undated> {
+        let reason = self
+            .outlook
+            .rejected
+            .as_ref()
+            .map(|(reason, _)| reason.as_str())
+            .or(self.outlook.stalled)?;
+        Some(Undated {
+            kind: "Stalled",
+            status: true,
+            reason: reason.to_owned(),
+            message: self.outlook.message.clone(),
+        })
+    }
+
+    fn accepted(&self) -> Undated {
+        let (status, reason, message) = match &self.outlook.rejected {
+            None => (
+                true,
+                "Accepted".to_owned(),
+                "the spec is a plan that can be carried out".to_owned(),
+            ),
+            Some((reason, message)) => (false, reason.clone(), message.clone()),
+        };
+        Undated {
+            kind: "Accepted",
+            status,
+            reason,
+            message,
+        }
+    }
+
+    fn legacy_preserved(&self) -> Undated {
+        let (status, reason, message) = match (&self.recorded.legacy, self.copy) {
+            (None, _) => (
+                false,
+                "NotYet",
+                "nothing is preserved, and nothing was touched".to_owned(),
+            ),
+            (Some(_), _) if self.recorded.released_at.is_some() => (
+                false,
+                reasons::LEGACY_RELEASED,
+                "the copy was deleted after the rollback window".to_owned(),
+            ),
+            (Some(legacy), CopyState::Intact { digest, .. }) if *digest == legacy.digest => (
+                true,
+                reasons::LEGACY_PRESERVED,
+                format!(
+                    "{} keys in Secret/{}, digest {}",
+                    legacy.keys, legacy.secret_name, legacy.digest
+                ),
+            ),
+            (Some(legacy), _) => (
+                false,
+                reasons::LEGACY_COPY_DAMAGED,
+                format!("Secret/{} is not what was preserved", legacy.secret_name),
+            ),
+        };
+        Undated {
+            kind: "LegacyPreserved",
+            status,
+            reason: reason.to_owned(),
+            message,
+        }
+    }
+
+    fn baseline_captured(&self) -> Option<Undated> {
+        self.plan?.baseline.as_ref()?;
+        let result = self
+            .recorded
+            .baseline
+            .as_ref()
+            .and_then(|baseline| baseline.result.as_ref());
+        Some(Undated {
+            kind: "BaselineCaptured",
+            status: result.is_some(),
+            reason: if result.is_some() {
+                reasons::BASELINE_CAPTURED
+            } else {
+                "NotYet"
+            }
+            .to_owned(),
+            message: result.map_or_else(
+                || "legacy has not been measured yet".to_owned(),
+                |r| r.message.clone(),
+            ),
+        })
+    }
+
+    fn tls_verified(&self) -> Option<Undated> {
+        let verified = self.plan?.tls_verified;
+        (!verified).then(|| Undated {
+            kind: "TLSVerified",
+            status: false,
+            reason: "WeakerThanVerifyFull".to_owned(),
+            message: "spec.legacy or spec.candidate asks for TLS weaker than VerifyFull: whoever answers is believed"
+                .to_owned(),
+        })
+    }
+
+    /// Whether going back is possible, and loses nothing.
+    fn rollback_safe(&self) -> Undated {
+        let (status, reason, message) = self.way_back();
+        Undated {
+            kind: "RollbackSafe",
+            status,
+            reason: reason.to_owned(),
+            message,
+        }
+    }
+
+    fn way_back(&self) -> (bool, &'static str, String) {
+        if self.recorded.released_at.is_some() {
+            return (
+                false,
+                reasons::ROLLBACK_WINDOW_OVER,
+                "the preserved copy was deleted after the rollback window".to_owned(),
+            );
+        }
+        let preserved = self.legacy_preserved();
+        if self.recorded.legacy.is_some() && !preserved.status {
+            return (false, reasons::LEGACY_COPY_DAMAGED, preserved.message);
+        }
+        let writing: Vec<&str> = self
+            .recorded
+            .stages
+            .iter()
+            .filter(|record| record.promoted_at.is_some())
+            .filter(|record| {
+                self.plan
+                    .is_none_or(|plan| plan.stage(&record.name).is_none_or(|stage| stage.writes))
+            })
+            .map(|record| record.name.as_str())
+            .collect();
+        if writing.is_empty() {
+            return (
+                true,
+                "NothingToLose",
+                "going back is possible and loses nothing".to_owned(),
+            );
+        }
+        (
+            false,
+            "WritesOnCandidate",
+            format!(
+                "going back is possible, but loses what stages {} have written to the candidate since",
+                writing.join(", ")
+            ),
+        )
+    }
+}
+
+fn dated(
+    conditions: Vec<Undated>,
+    previous: &DatabaseRolloutStatus,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    // The wire format has whole seconds; a finer time would differ from itself after a round trip.
+    let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    conditions
+        .into_iter()
+        .map(|condition| {
+            let status = if condition.status { "True" } else { "False" }.to_owned();
+            let since = previous
+                .conditions
+                .iter()
+                .find(|old| old.type_ == condition.kind && old.status == status)
+                .map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+            Condition {
+                type_: condition.kind.to_owned(),
+                status,
+                reason: condition.reason,
+                message: clip(&condition.message),
+                observed_generation: Some(generation),
+                last_transition_time: since,
+            }
+        })
+        .collect()
+}
+
+fn clip(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_MAX_CHARS) {
+        None => message.to_owned(),
+        Some((end, _)) => format!("{}…", &message[..end]),
+    }
+}

@@ -1,0 +1,172 @@
+//! Rules of a spec as a whole. What CEL already refuses at admission is refused here again where it would be unsafe to
+//! rely on it: an object stored before the rule existed still comes by.
+
+use std::collections::BTreeSet;
+
+use super::{Fault, duration};
+use crate::api::{DatabaseRolloutSpec, LatencyLimits, Load, SecretKeyReference, Stage};
+
+/// Samples that a percentile needs above it before it means anything; `research` calls it 10 / (1 - q).
+const SAMPLES_BEYOND_PERCENTILE: f64 = 10.0;
+
+pub(super) fn check(name: &str, spec: &DatabaseRolloutSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    unique_names(spec, &mut faults);
+    sources_are_not_targets(spec, &mut faults);
+    own_prerequisite(name, spec, &mut faults);
+    traffic_exists(spec, &mut faults);
+    for stage in &spec.stages {
+        loss_is_chosen(spec, stage, &mut faults);
+        percentiles_have_samples(stage, &mut faults);
+        check_timeouts(stage, &mut faults);
+    }
+    faults
+}
+
+fn unique_names(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for stage in &spec.stages {
+        if !seen.insert(&stage.name) {
+            faults.push(Fault::new(
+                "DuplicateStage",
+                format!("there are two stages named {}", stage.name),
+            ));
+        }
+    }
+    if spec.stages.is_empty() {
+        faults.push(Fault::new("NoStages", "the rollout has no stages"));
+    }
+}
+
+/// A key that values are read from must not be one that a stage writes: the first promotion would change the source,
+/// and where it is the legacy connection, destroy it.
+fn sources_are_not_targets(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    let mut sources: Vec<(&SecretKeyReference, &str)> =
+        vec![(&spec.legacy.connection.secret_ref, "the legacy connection")];
+    if let Some(candidate) = &spec.candidate {
+        sources.push((&candidate.connection.secret_ref, "the candidate connection"));
+    }
+    let values = spec
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.config)
+        .flat_map(|change| change.set.values());
+    sources.extend(
+        values
+            .filter_map(|value| value.from_secret.as_ref())
+            .map(|source| (source, "a candidate value")),
+    );
+    let mut reported = BTreeSet::new();
+    for stage in &spec.stages {
+        for change in &stage.config {
+            for (source, what) in &sources {
+                let written =
+                    change.secret.as_deref() == Some(&source.name) && change.set.contains_key(&source.key);
+                if written && reported.insert((&stage.name, *source)) {
+                    faults.push(Fault::new(
+                        "SourceIsTarget",
+                        format!(
+                            "stage {} writes key {} of Secret/{}, which {what} is read from; keep that in a Secret of its own",
+                            stage.name, source.key, source.name
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+fn own_prerequisite(name: &str, spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    for prerequisite in spec.prerequisites.iter().filter(|p| p.rollout.name == name) {
+        faults.push(Fault::new(
+            "OwnPrerequisite",
+            format!("prerequisite {} waits for this rollout itself", prerequisite.name),
+        ));
+    }
+}
+
+fn traffic_exists(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    let known = |name: &str| spec.traffic.iter().any(|traffic| traffic.name == name);
+    let loads = spec.stages.iter().filter_map(|s| {
+        s.load
+            .as_ref()
+            .map(|l| (format!("stage {}: load", s.name), &l.traffic))
+    });
+    let baseline = spec
+        .baseline
+        .as_ref()
+        .map(|b| ("baseline".to_owned(), &b.traffic));
+    for (user, traffic) in baseline
+        .into_iter()
+        .chain(loads)
+        .filter(|(_, traffic)| !known(traffic))
+    {
+        faults.push(Fault::new(
+            "UnknownTraffic",
+            format!("{user} uses traffic {traffic}, which does not exist"),
+        ));
+    }
+}
+
+fn loss_is_chosen(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>) {
+    let writes = stage.access == crate::api::Access::ReadWrite;
+    if spec.candidate.is_some() && writes && stage.on_failure.is_none() {
+        faults.push(Fault::new(
+            "OnFailureNotChosen",
+            format!(
+                "stage {} may write to the candidate, so going back loses those writes: choose onFailure (Hold, or Rollback with that loss accepted), or declare access: ReadOnly",
+                stage.name
+            ),
+        ));
+    }
+}
+
+fn percentiles_have_samples(stage: &Stage, faults: &mut Vec<Fault>) {
+    let Some(load) = &stage.load else { return };
+    let Some(LatencyLimits { p50, p95, p99 }) = &load.max_latency else {
+        return;
+    };
+    for (limit, percentile, quantile) in [(p50, "p50", 0.5), (p95, "p95", 0.95), (p99, "p99", 0.99)] {
+        let Some(text) = limit else { continue };
+        if let Err(error) = duration::parse(text) {
+            faults.push(Fault::new(
+                "InvalidDuration",
+                format!("stage {}: load.maxLatency.{percentile}: {error}", stage.name),
+            ));
+        }
+        let needed = SAMPLES_BEYOND_PERCENTILE / (1.0 - quantile);
+        let arrivals = expected_arrivals(load);
+        if arrivals < needed.round() {
+            faults.push(Fault::new(
+                "TooFewSamples",
+                format!(
+                    "stage {}: a load of {arrivals:.0} arrivals cannot tell its {percentile}, which needs {needed:.0}; raise rate or duration, or leave that limit out",
+                    stage.name
+                ),
+            ));
+        }
+    }
+}
+
+fn expected_arrivals(load: &Load) -> f64 {
+    let seconds = duration::parse(&load.duration).unwrap_or_default().as_secs_f64();
+    f64::from(load.rate) * seconds
+}
+
+fn check_timeouts(stage: &Stage, faults: &mut Vec<Fault>) {
+    let soak = stage.soak.iter().flat_map(|soak| &soak.checks);
+    for check in stage.checks.iter().chain(soak) {
+        super::read_duration(
+            &check.timeout,
+            &format!("stage {}: check {}: timeout", stage.name, check.name),
+            faults,
+        );
+    }
+    if let Some(soak) = &stage.soak {
+        super::read_duration(
+            &soak.interval,
+            &format!("stage {}: soak.interval", stage.name),
+            faults,
+        );
+    }
+}
