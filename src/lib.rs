@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cluster;
 pub mod digest;
 pub mod duration;
 pub mod engine;
 pub mod plan;
+pub mod postgres;

@@ -1,0 +1,194 @@
+//! The preserved copy: what it holds, how it is stored, and what of it is put back.
+//!
+//! One immutable Secret a run: the values of every key that the rollout will touch, where each came from, the workloads
+//! of each stage, and the random key of all keyed digests. A restore needs nothing else, least of all the spec.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde::{Deserialize, Serialize};
+
+use super::{FIELD_MANAGER, ROLLOUT_UID_LABEL, objects::ConfigObject};
+use crate::{
+    api::WorkloadReference,
+    digest,
+    plan::{Footprint, ObjectKind, ObjectReference},
+};
+
+/// Key of the Secret that holds the copy.
+const COPY_KEY: &str = "copy.json";
+/// Key of the Secret that holds the digests' key.
+const DIGEST_KEY: &str = "digest-key";
+const FORMAT_VERSION: u32 = 1;
+pub(super) const DIGEST_KEY_BYTES: usize = 32;
+
+/// The copy of a run. Has no `Debug`: its values are secret.
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Copy {
+    pub version: u32,
+    pub rollout: String,
+    pub run: i64,
+    pub taken_at: String,
+    /// The Secret of the legacy connection, and where it led to: a rotated password is taken from there only while it
+    /// still leads to the same database.
+    pub legacy_secret: String,
+    pub legacy_endpoint: Option<String>,
+    pub stages: Vec<PreservedStage>,
+}
+
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PreservedStage {
+    pub name: String,
+    pub bindings: Vec<PreservedBinding>,
+    pub workloads: Vec<WorkloadReference>,
+}
+
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PreservedBinding {
+    pub kind: ObjectKind,
+    pub name: String,
+    pub values: BTreeMap<String, PreservedValue>,
+}
+
+impl PreservedBinding {
+    pub fn object(&self) -> ObjectReference {
+        ObjectReference {
+            kind: self.kind,
+            name: self.name.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PreservedValue {
+    pub value: ByteString,
+    /// The key of the legacy connection's Secret that held the same bytes.
+    pub origin: Option<String>,
+}
+
+impl Copy {
+    pub fn new(rollout: &str, run: i64, legacy_secret: &str, legacy_endpoint: Option<String>) -> Self {
+        Self {
+            version: FORMAT_VERSION,
+            rollout: rollout.to_owned(),
+            run,
+            taken_at: jiff::Timestamp::now().to_string(),
+            legacy_secret: legacy_secret.to_owned(),
+            legacy_endpoint,
+            stages: Vec::new(),
+        }
+    }
+
+    /// What it covers, by stage.
+    pub fn footprints(&self) -> BTreeMap<String, Footprint> {
+        self.stages
+            .iter()
+            .map(|stage| {
+                let bindings = stage
+                    .bindings
+                    .iter()
+                    .map(|binding| (binding.object(), binding.values.keys().cloned().collect()))
+                    .collect();
+                (
+                    stage.name.clone(),
+                    Footprint {
+                        bindings,
+                        workloads: stage.workloads.clone(),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// The Secret that holds it.
+    pub fn to_secret(&self, name: &str, rollout_uid: &str, key: &[u8]) -> Result<Secret, serde_json::Error> {
+        let data = BTreeMap::from([
+            (COPY_KEY.to_owned(), ByteString(serde_json::to_vec(self)?)),
+            (DIGEST_KEY.to_owned(), ByteString(key.to_vec())),
+        ]);
+        let labels = BTreeMap::from([
+            (
+                "app.kubernetes.io/managed-by".to_owned(),
+                FIELD_MANAGER.to_owned(),
+            ),
+            (ROLLOUT_UID_LABEL.to_owned(), rollout_uid.to_owned()),
+        ]);
+        Ok(Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            immutable: Some(true),
+            data: Some(data),
+            ..Secret::default()
+        })
+    }
+}
+
+/// The copy as it was found.
+#[derive(Clone)]
+pub(super) enum Found {
+    Absent,
+    /// Not this rollout's copy; what it is.
+    Foreign(String),
+    /// It cannot be read; why.
+    Damaged(String),
+    Intact {
+        copy: Box<Copy>,
+        key: Vec<u8>,
+        digest: String,
+    },
+}
+
+/// Reads the Secret of a copy.
+pub(super) fn read(object: Option<&ConfigObject>, rollout_uid: &str) -> Found {
+    let Some(object) = object else {
+        return Found::Absent;
+    };
+    match object.labels.get(ROLLOUT_UID_LABEL).map(String::as_str) {
+        None => return Found::Foreign("it is no copy of cutover's".to_owned()),
+        Some(uid) if uid != rollout_uid => {
+            return Found::Foreign("it is the copy of an earlier rollout of the same name".to_owned());
+        }
+        Some(_) => {}
+    }
+    let (Some(bytes), Some(key)) = (object.value(COPY_KEY), object.value(DIGEST_KEY)) else {
+        return Found::Damaged(format!("it has no {COPY_KEY} or no {DIGEST_KEY}"));
+    };
+    if key.len() != DIGEST_KEY_BYTES {
+        return Found::Damaged(format!("its {DIGEST_KEY} has not {DIGEST_KEY_BYTES} bytes"));
+    }
+    match serde_json::from_slice::<Copy>(bytes) {
+        Ok(copy) if copy.version == FORMAT_VERSION => Found::Intact {
+            copy: Box::new(copy),
+            key: key.to_vec(),
+            digest: digest::keyed(key, [bytes]),
+        },
+        Ok(copy) => Found::Damaged(format!(
+            "its format {} is of another version of cutover",
+            copy.version
+        )),
+        // The parser's message may quote a value.
+        Err(_) => Found::Damaged(format!("its {COPY_KEY} cannot be read")),
+    }
+}
+
+/// What is put back for a key: the live Secret's value where a credential was rotated there since and it still leads to
+/// the legacy database, else the preserved bytes.
+pub(super) fn value_to_restore(
+    preserved: &PreservedValue,
+    legacy: Option<&ConfigObject>,
+    leads_to_legacy: bool,
+) -> Vec<u8> {
+    let live = preserved
+        .origin
+        .as_ref()
+        .filter(|_| leads_to_legacy)
+        .and_then(|origin| legacy?.value(origin));
+    live.map_or_else(|| preserved.value.0.clone(), <[u8]>::to_vec)
+}

@@ -1,0 +1,26 @@
+//! PostgreSQL as a client sees it: where a server is, whether it is the right one, and what its errors mean.
+//!
+//! Decides how a connection URI is read ([`ConnectionUri`]), how a server is verified ([`tls`]), in which steps a
+//! session comes about ([`Session`]), what a session may do, and what an error is called ([`Fault`]).
+//!
+//! Never decides whether a fault matters: that is what [`crate::checks`] and [`crate::load`] are for. Never lets a
+//! password, a connection string or a value from a table into an error, a `Debug` or a `Display`. Never changes a
+//! setting that could outlive its transaction on a connection that a pooler shares with the application.
+
+mod budget;
+mod connect;
+mod endpoint;
+mod error;
+mod login;
+mod role;
+mod session;
+mod tls;
+mod uri;
+
+pub use connect::{ConnectCause, ConnectError, ConnectOptions, Step, Target};
+pub use endpoint::Endpoint;
+pub use error::{ErrorClass, Fault, describe};
+pub use role::RoleError;
+pub use session::{Limits, Scope, ServerFacts, Session};
+pub use tls::{TlsError, TlsSeen};
+pub use uri::{ConnectionUri, UriError};

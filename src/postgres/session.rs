@@ -1,0 +1,305 @@
+//! A session: a logged-in connection, what is known about its server, and the limits that it works under.
+//!
+//! Decides how limits are set so that they can't outlive their purpose. A pooler in transaction mode hands the server
+//! connection on to the application after each transaction, with every `SET` still in force; one `SET
+//! default_transaction_read_only` would break the application. So limits are `SET LOCAL` in a transaction, and set for
+//! the session only where the server sees this very socket as its client, which is to say that no pooler is between.
+//! Never changes `search_path`, and never outlives its owner: dropping a session closes the connection at once.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::{
+    budget::Budget,
+    connect::ConnectCause,
+    error::{ErrorClass, Fault},
+    role::{self, ROLE_COLUMNS},
+    tls::TlsSeen,
+    uri::SessionAttrs,
+};
+
+/// How long a session that is closed in order may take to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(200);
+/// Longest part of the server's version that is shown.
+const MAX_VERSION: usize = 16;
+
+/// What is known about a session's server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Its version, such as `15.18`; empty where it did not say.
+    pub version: String,
+    /// The encryption of this session.
+    pub tls: TlsSeen,
+    /// Whether the server sees this session's own socket. If not, something is between: a pooler, a proxy, NAT.
+    pub is_direct: bool,
+}
+
+impl ServerFacts {
+    /// The major version: the first number.
+    #[must_use]
+    pub fn major_version(&self) -> Option<i32> {
+        self.version.split('.').next()?.parse().ok()
+    }
+}
+
+/// What statements may do, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Whether a write is an error (SQLSTATE 25006).
+    pub read_only: bool,
+    /// Longest that a statement may run (57014).
+    pub statement_timeout: Duration,
+    /// Longest that it may wait for a lock (55P03).
+    pub lock_timeout: Duration,
+    /// Longest that a transaction may stand idle before the server ends the session.
+    pub idle_in_transaction_timeout: Duration,
+}
+
+impl Limits {
+    /// The statement that opens a transaction under these limits, which end with it.
+    #[must_use]
+    pub fn begin(&self) -> String {
+        let access = if self.read_only { "READ ONLY" } else { "READ WRITE" };
+        format!("BEGIN {access}; {}", self.settings("SET LOCAL"))
+    }
+
+    fn settings(&self, set: &str) -> String {
+        format!(
+            "{set} statement_timeout = {}; {set} lock_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
+            milliseconds(self.statement_timeout),
+            milliseconds(self.lock_timeout),
+            milliseconds(self.idle_in_transaction_timeout),
+        )
+    }
+}
+
+/// Zero would turn a limit off, and PostgreSQL takes no more than an `i32`.
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX).max(1)
+}
+
+/// Where limits could be put into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// For the session: every statement is under the limits.
+    Session,
+    /// Nowhere yet: each transaction has to begin with [`Limits::begin`].
+    Transaction,
+}
+
+/// The task that drives a connection; ends with its owner.
+#[derive(Debug)]
+pub(super) struct Driver(pub(super) JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A session. Dropping it closes the connection; [`Session::close`] also says goodbye to the server.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    driver: Driver,
+    end: Arc<OnceLock<Fault>>,
+    budget: Budget,
+    facts: ServerFacts,
+}
+
+impl Session {
+    pub(super) fn new(
+        client: Client,
+        driver: Driver,
+        end: Arc<OnceLock<Fault>>,
+        budget: Budget,
+        tls: TlsSeen,
+        version: Option<&str>,
+    ) -> Self {
+        let version = version.unwrap_or_default();
+        // A hostile server chooses this text, and it ends up in the status.
+        let version = version
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .take(MAX_VERSION)
+            .collect();
+        Self {
+            client,
+            driver,
+            end,
+            budget,
+            facts: ServerFacts {
+                version,
+                tls,
+                is_direct: false,
+            },
+        }
+    }
+
+    /// The driver's client, for statements.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What is known about the server.
+    #[must_use]
+    pub fn facts(&self) -> &ServerFacts {
+        &self.facts
+    }
+
+    /// Whether the connection is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Lets the server send as much again as [`super::ConnectOptions::byte_budget`]; before each statement of many.
+    pub fn refill_budget(&self) {
+        self.budget.refill();
+    }
+
+    /// What an error of this session's client means. Knows more than the error alone: why the connection is gone.
+    #[must_use]
+    pub fn explain(&self, error: &tokio_postgres::Error) -> Fault {
+        if error.as_db_error().is_some() {
+            return Fault::of(error);
+        }
+        if self.budget.is_exceeded() {
+            tracing::debug!(limit_bytes = self.budget.limit(), "byte budget exceeded");
+            return Fault::local(ErrorClass::TooMuchData);
+        }
+        self.end.get().cloned().unwrap_or_else(|| Fault::of(error))
+    }
+
+    /// Opens a transaction under `limits`.
+    pub async fn begin(&self, limits: &Limits) -> Result<(), Fault> {
+        self.client
+            .batch_execute(&limits.begin())
+            .await
+            .map_err(|error| self.explain(&error))
+    }
+
+    /// Puts `limits` into force for the whole session, where nobody else can come by them; else does nothing.
+    pub async fn restrict(&self, limits: &Limits) -> Result<Scope, Fault> {
+        if !self.facts.is_direct {
+            return Ok(Scope::Transaction);
+        }
+        let read_only = if limits.read_only {
+            "SET default_transaction_read_only = on; "
+        } else {
+            ""
+        };
+        let settings = format!("{read_only}{}", limits.settings("SET"));
+        self.client
+            .batch_execute(&settings)
+            .await
+            .map_err(|error| self.explain(&error))?;
+        Ok(Scope::Session)
+    }
+
+    /// Closes the connection in order, so that the server's log has no complaint about it.
+    pub async fn close(self) {
+        let Self {
+            client, mut driver, ..
+        } = self;
+        drop(client);
+        // If the goodbye does not get through, the connection is closed without.
+        let _ = timeout(GOODBYE, &mut driver.0).await;
+    }
+
+    /// Refuses what must not be used, and finds out whether a pooler is between.
+    pub(super) async fn examine(
+        mut self,
+        wanted: SessionAttrs,
+        local: Option<SocketAddr>,
+    ) -> Result<Self, ConnectCause> {
+        let answer = self.ask_facts().await.map_err(ConnectCause::Server)?;
+        let [rolsuper, memberships, address, port, is_in_recovery, is_read_only] = &answer;
+        role::judge(rolsuper.as_deref(), memberships.as_deref())?;
+        let accepts_writes = is_in_recovery.as_deref() == Some("f") && is_read_only.as_deref() == Some("off");
+        let is_wanted = match wanted {
+            SessionAttrs::Any => true,
+            SessionAttrs::ReadWrite => accepts_writes,
+            SessionAttrs::ReadOnly => !accepts_writes,
+        };
+        if !is_wanted {
+            return Err(ConnectCause::SessionAttrs);
+        }
+        self.facts.is_direct = is_same_socket(local, address.as_deref(), port.as_deref());
+        Ok(self)
+    }
+
+    async fn ask_facts(&self) -> Result<[Option<String>; 6], Fault> {
+        // The simple protocol: a pooler may not keep prepared statements.
+        let question = format!(
+            "SELECT {ROLE_COLUMNS}, pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port(), \
+             pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')"
+        );
+        let messages = self
+            .client
+            .simple_query(&question)
+            .await
+            .map_err(|error| self.explain(&error))?;
+        let row = messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.ok_or(Fault::local(ErrorClass::Other))?;
+        Ok(std::array::from_fn(|index| {
+            row.try_get(index).ok().flatten().map(str::to_owned)
+        }))
+    }
+}
+
+/// Address and port: the port alone is the same by chance once in some 30,000 connections.
+fn is_same_socket(local: Option<SocketAddr>, address: Option<&str>, port: Option<&str>) -> bool {
+    let (Some(local), Some(address), Some(port)) = (local, address, port) else {
+        return false;
+    };
+    let address: Option<IpAddr> = address.parse().ok();
+    address.map(|address| address.to_canonical()) == Some(local.ip().to_canonical())
+        && port.parse() == Ok(local.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_direct_only_if_the_server_sees_this_very_socket() {
+        let local = "10.0.0.7:40000".parse().ok();
+        assert!(is_same_socket(local, Some("10.0.0.7"), Some("40000")));
+        assert!(!is_same_socket(local, Some("10.0.0.8"), Some("40000")));
+        assert!(!is_same_socket(local, Some("10.0.0.7"), Some("40001")));
+        assert!(!is_same_socket(local, None, None));
+        assert!(!is_same_socket(None, Some("10.0.0.7"), Some("40000")));
+        assert!(is_same_socket(
+            "[::ffff:10.0.0.7]:1".parse().ok(),
+            Some("10.0.0.7"),
+            Some("1")
+        ));
+    }
+
+    #[test]
+    fn limits_end_with_their_transaction_and_are_never_off() {
+        let zero = Duration::ZERO;
+        let limits = Limits {
+            read_only: true,
+            statement_timeout: zero,
+            lock_timeout: zero,
+            idle_in_transaction_timeout: Duration::MAX,
+        };
+        assert_eq!(
+            limits.begin(),
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = 1; SET LOCAL lock_timeout = 1; \
+             SET LOCAL idle_in_transaction_session_timeout = 2147483647"
+        );
+    }
+}
