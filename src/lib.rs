@@ -4,9 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod checks;
+pub mod cli;
 pub mod cluster;
+pub mod controller;
 pub mod digest;
 pub mod duration;
 pub mod engine;
+pub mod load;
 pub mod plan;
 pub mod postgres;
+pub mod serve;

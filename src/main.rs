@@ -1,7 +1,7 @@
-use kube::CustomResourceExt;
-fn main() {
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&cutover::api::DatabaseRollout::crd()).unwrap()
-    );
+//! The `cutover` binary.
+
+use clap::Parser;
+
+fn main() -> anyhow::Result<()> {
+    cutover::cli::Cli::parse().run()
 }

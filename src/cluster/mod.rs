@@ -18,9 +18,10 @@ mod workloads;
 
 pub use error::{ClusterError, ErrorClass};
 pub use events::publish;
+pub use pods::WorkloadPodsReader;
 pub use retry::Retries;
 pub use snapshot::Snapshot;
-pub use status::write as write_status;
+pub use status::{read_rollout, write as write_status};
 
 use std::{future::Future, time::Duration};
 

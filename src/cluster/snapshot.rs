@@ -26,6 +26,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The rollout as it is since its status was written: effects go by what is recorded.
+    pub fn set_rollout(&mut self, rollout: DatabaseRollout) {
+        self.rollout = rollout;
+    }
+
+    /// The rollout that was looked at.
+    #[must_use]
+    pub fn rollout(&self) -> &DatabaseRollout {
+        &self.rollout
+    }
+
     /// The value of a Secret's key, if both exist.
     #[must_use]
     pub fn secret_value(&self, name: &str, key: &str) -> Option<&[u8]> {

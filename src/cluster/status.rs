@@ -1,8 +1,8 @@
-//! Our own status: a compare-and-swap.
+//! Our own object: read from the API server itself, its status written by compare-and-swap.
 
-use kube::{ResourceExt, api::PostParams};
+use kube::{Api, ResourceExt, api::PostParams};
 
-use super::{ClusterError, FIELD_MANAGER, Namespace, call};
+use super::{ClusterError, FIELD_MANAGER, Namespace, call, call_optional};
 use crate::api::{DatabaseRollout, DatabaseRolloutStatus};
 
 /// Replaces the status, and only if nobody has changed the rollout since it was read: neither its status nor its spec.
@@ -25,4 +25,15 @@ pub async fn write(
     };
     let api = namespace.api::<DatabaseRollout>();
     call("write the status", api.replace_status(&name, &params, &next)).await
+}
+
+/// Reads a rollout; `None` where it does not exist.
+///
+/// # Errors
+/// What the API server answered.
+pub async fn read_rollout(
+    api: &Api<DatabaseRollout>,
+    name: &str,
+) -> Result<Option<DatabaseRollout>, ClusterError> {
+    call_optional(format!("read DatabaseRollout/{name}"), api.get_opt(name)).await
 }

@@ -175,6 +175,9 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     }
     if run_is_over(pass) {
         begin_run(pass);
+        // What was observed is about the run before; the next look is about this one.
+        pass.look_again(std::time::Duration::ZERO);
+        return Some(pass.outlook(Phase::Pending, "begins".to_owned()));
     }
     None
 }

@@ -1,0 +1,233 @@
+//! Does one read-only statement answer as expected?
+//!
+//! Expected is a text (`equals`), a range (`min`, `max`), or the same rows on both sides (`same`). A single value is
+//! demanded where a value is compared, so that a statement which finds nothing never passes by accident.
+//! Never shows a value that isn't a number or a boolean: it may be user data.
+
+use std::time::Duration;
+
+use super::{
+    Answer, NO_CANDIDATE, Sides,
+    decimal::Decimal,
+    rows::{Kind, Rows, Trouble, fetch},
+};
+use crate::{
+    api::{SqlCheck, SqlTarget, Verdict},
+    postgres::Target,
+};
+
+/// Longest number that is shown, in characters.
+const MAX_SHOWN: usize = 40;
+
+pub(super) async fn ask(question: &SqlCheck, sides: &Sides, timeout: Duration) -> Answer {
+    let targets = match (question.on, sides.candidate.as_ref()) {
+        (SqlTarget::Legacy, _) => (Some(&sides.legacy), None),
+        (_, None) => return Answer::new(Verdict::Error, NO_CANDIDATE),
+        (SqlTarget::Candidate, candidate) => (None, candidate),
+        (SqlTarget::Both, candidate) => (Some(&sides.legacy), candidate),
+    };
+    // At once, so that both are asked about the same moment as nearly as two servers can be.
+    let (legacy, candidate) = tokio::join!(
+        fetch_some(targets.0, question, timeout),
+        fetch_some(targets.1, question, timeout)
+    );
+    let mut answer = if question.same {
+        compare(legacy, candidate)
+    } else {
+        combine(
+            legacy.map(|rows| judge(question, rows)),
+            candidate.map(|rows| judge(question, rows)),
+        )
+    };
+    answer.expected = Some(expectation(question));
+    answer
+}
+
+async fn fetch_some(
+    target: Option<&Target>,
+    question: &SqlCheck,
+    timeout: Duration,
+) -> Option<Result<Rows, Trouble>> {
+    Some(fetch(target?, &question.query, timeout).await)
+}
+
+fn expectation(question: &SqlCheck) -> String {
+    match (&question.equals, &question.min, &question.max) {
+        (Some(text), _, _) => text.clone(),
+        (None, Some(min), Some(max)) => format!("between {min} and {max}"),
+        (None, Some(min), None) => format!("at least {min}"),
+        (None, None, Some(max)) => format!("at most {max}"),
+        (None, None, None) => "the same rows on both sides".to_owned(),
+    }
+}
+
+/// The worse verdict counts; the evidence of both is kept.
+fn combine(legacy: Option<Answer>, candidate: Option<Answer>) -> Answer {
+    match (legacy, candidate) {
+        (Some(legacy), Some(candidate)) => Answer {
+            verdict: legacy.verdict.max(candidate.verdict),
+            message: format!("legacy: {}; candidate: {}", legacy.message, candidate.message),
+            measured: candidate.measured,
+            baseline: legacy.measured,
+            samples: candidate.samples,
+            expected: None,
+        },
+        (Some(answer), None) | (None, Some(answer)) => answer,
+        (None, None) => Answer::default(),
+    }
+}
+
+/// One side's answer to `equals`, `min` and `max`.
+fn judge(question: &SqlCheck, rows: Result<Rows, Trouble>) -> Answer {
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(trouble) => return Answer::new(trouble.verdict, trouble.message),
+    };
+    let samples = i64::try_from(rows.rows.len()).unwrap_or(i64::MAX);
+    let (kind, value) = match (rows.columns.as_slice(), rows.rows.as_slice()) {
+        ([kind], [row]) if row.len() == 1 => (*kind, row[0].as_deref()),
+        (columns, rows) => {
+            let message = format!(
+                "the statement must return exactly one row with one column to be compared; it returned {} rows with {} columns",
+                rows.len(),
+                columns.len()
+            );
+            return Answer {
+                samples,
+                ..Answer::new(Verdict::Fail, message)
+            };
+        }
+    };
+    let shown = show(kind, value);
+    let (verdict, message) = match fault(question, kind, value) {
+        None => (
+            Verdict::Pass,
+            format!("the statement answers {shown}, as expected"),
+        ),
+        Some(reason) => (Verdict::Fail, format!("the statement answers {shown}, {reason}")),
+    };
+    Answer {
+        verdict,
+        message,
+        measured: Some(shown),
+        samples,
+        ..Answer::default()
+    }
+}
+
+/// What is wrong with the value, if anything.
+fn fault(question: &SqlCheck, kind: Kind, value: Option<&str>) -> Option<String> {
+    if let Some(expected) = &question.equals {
+        let is_equal = value == Some(expected) || (kind == Kind::Boolean && value == boolean(expected));
+        return (!is_equal).then(|| format!("not {expected}"));
+    }
+    let Some(number) = value.and_then(Decimal::parse) else {
+        return Some("which is not a number".to_owned());
+    };
+    let bound = |text: &Option<String>| {
+        text.as_deref()
+            .map(|text| (text.to_owned(), Decimal::parse(text)))
+    };
+    for (bound, is_below, word) in [
+        (bound(&question.min), false, "below"),
+        (bound(&question.max), true, "above"),
+    ] {
+        match bound {
+            Some((text, None)) => return Some(format!("and the bound {text} is not a number")),
+            Some((text, Some(limit))) if (is_below && number > limit) || (!is_below && number < limit) => {
+                return Some(format!("which is {word} {text}"));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// PostgreSQL writes booleans `t` and `f` here, and people `true` and `false`.
+fn boolean(text: &str) -> Option<&str> {
+    match text {
+        "true" => Some("t"),
+        "false" => Some("f"),
+        _ => None,
+    }
+}
+
+/// What may be shown of a value. The server says what type a column is, so what it sends is not taken at its word.
+fn show(kind: Kind, value: Option<&str>) -> String {
+    let Some(text) = value else {
+        return "NULL".to_owned();
+    };
+    match (kind, text) {
+        (Kind::Boolean, "t") => "true".to_owned(),
+        (Kind::Boolean, "f") => "false".to_owned(),
+        (Kind::Number, "NaN" | "Infinity" | "-Infinity") => text.to_owned(),
+        (Kind::Number, _) if text.len() <= MAX_SHOWN && Decimal::parse(text).is_some() => text.to_owned(),
+        (Kind::Number, _) if Decimal::parse(text).is_some() => {
+            format!("a number of {} characters", text.len())
+        }
+        _ => format!("text of {} bytes", text.len()),
+    }
+}
+
+/// `same`: every row equal, in order.
+fn compare(legacy: Option<Result<Rows, Trouble>>, candidate: Option<Result<Rows, Trouble>>) -> Answer {
+    let (legacy, candidate) = match (legacy, candidate) {
+        (Some(Ok(legacy)), Some(Ok(candidate))) => (legacy, candidate),
+        (legacy, candidate) => return combine(trouble(legacy), trouble(candidate)),
+    };
+    let difference = difference(&legacy, &candidate);
+    let samples = i64::try_from(candidate.rows.len()).unwrap_or(i64::MAX);
+    let (verdict, message) = match difference {
+        None => (Verdict::Pass, format!("{samples} rows, the same on both sides")),
+        Some(difference) => (Verdict::Fail, difference),
+    };
+    Answer {
+        verdict,
+        message,
+        measured: Some(summary(&candidate)),
+        baseline: Some(summary(&legacy)),
+        samples,
+        expected: None,
+    }
+}
+
+fn trouble(rows: Option<Result<Rows, Trouble>>) -> Option<Answer> {
+    Some(match rows? {
+        Ok(rows) => Answer::new(Verdict::Pass, format!("{} rows", rows.rows.len())),
+        Err(trouble) => Answer::new(trouble.verdict, trouble.message),
+    })
+}
+
+fn difference(legacy: &Rows, candidate: &Rows) -> Option<String> {
+    if legacy.columns.len() != candidate.columns.len() {
+        let (l, c) = (legacy.columns.len(), candidate.columns.len());
+        return Some(format!("legacy returns {l} columns, the candidate {c}"));
+    }
+    for (index, (left, right)) in legacy.rows.iter().zip(&candidate.rows).enumerate() {
+        if let Some(column) = left.iter().zip(right).position(|(left, right)| left != right) {
+            let kind = legacy.columns.get(column).copied().unwrap_or(Kind::Other);
+            let (left, right) = (
+                show(kind, left[column].as_deref()),
+                show(kind, right[column].as_deref()),
+            );
+            return Some(format!(
+                "row {}, column {}: legacy has {left}, the candidate {right}; if the order is open, add an ORDER BY",
+                index + 1,
+                column + 1
+            ));
+        }
+    }
+    let (l, c) = (legacy.rows.len(), candidate.rows.len());
+    (l != c).then(|| format!("legacy returns {l} rows, the candidate {c}"))
+}
+
+/// A single value where there is one, else the number of rows.
+fn summary(rows: &Rows) -> String {
+    match (rows.columns.as_slice(), rows.rows.as_slice()) {
+        ([kind], [row]) if row.len() == 1 => show(*kind, row[0].as_deref()),
+        (_, rows) => format!("{} rows", rows.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

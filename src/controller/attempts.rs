@@ -1,0 +1,117 @@
+//! The attempts of this process: checks and load that run beside the loop, so that an edit of the spec is acted on
+//! while they do.
+//!
+//! An attempt owns a snapshot of what it is about. Dropping it ends it at once and closes its connections. What it
+//! brings back is believed by the engine only if it is still about what is asked.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    api::DatabaseRollout,
+    engine::{AttemptId, AttemptState, Report},
+};
+
+type Waker = UnboundedSender<ObjectRef<DatabaseRollout>>;
+type ByRollout = HashMap<String, BTreeMap<AttemptId, Attempt>>;
+
+struct Attempt {
+    state: AttemptState,
+    /// Held for its drop, which ends the attempt.
+    _task: Option<AbortOnDropHandle<()>>,
+}
+
+/// The attempts by rollout. Bounded by what the records want: everything else is dropped with each pass.
+#[derive(Default, Clone)]
+pub(super) struct Attempts {
+    by_rollout: Arc<Mutex<ByRollout>>,
+    wakers: Arc<Mutex<Vec<Waker>>>,
+}
+
+impl Attempts {
+    /// Where a finished attempt announces itself.
+    pub fn wake_through(&self, waker: Waker) {
+        self.wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(waker);
+    }
+
+    /// The attempts of a rollout, as the engine sees them.
+    pub fn view(&self, uid: &str) -> BTreeMap<AttemptId, AttemptState> {
+        self.lock()
+            .get(uid)
+            .map(|attempts| {
+                attempts
+                    .iter()
+                    .map(|(id, attempt)| (id.clone(), attempt.state.clone()))
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
+    /// Begins an attempt. Its number has never been used, so there is none to replace.
+    pub fn start(
+        &self,
+        uid: &str,
+        rollout: ObjectRef<DatabaseRollout>,
+        id: AttemptId,
+        work: impl Future<Output = Report> + Send + 'static,
+    ) {
+        let (this, key, attempt_id) = (self.clone(), uid.to_owned(), id.clone());
+        let mut attempts = self.lock();
+        let task = tokio::spawn(async move {
+            let report = work.await;
+            this.finish(&key, &attempt_id, report);
+            this.wake(&rollout);
+        });
+        let attempt = Attempt {
+            state: AttemptState::Running,
+            _task: Some(AbortOnDropHandle::new(task)),
+        };
+        attempts.entry(uid.to_owned()).or_default().insert(id, attempt);
+    }
+
+    fn finish(&self, uid: &str, id: &AttemptId, report: Report) {
+        if let Some(attempt) = self.lock().get_mut(uid).and_then(|attempts| attempts.get_mut(id)) {
+            attempt.state = AttemptState::Finished(report);
+        }
+    }
+
+    fn wake(&self, rollout: &ObjectRef<DatabaseRollout>) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.retain(|waker| waker.send(rollout.clone()).is_ok());
+    }
+
+    /// Ends every attempt that the record does not want any more.
+    pub fn retain(&self, uid: &str, wanted: &[AttemptId]) {
+        let mut by_rollout = self.lock();
+        if let Some(attempts) = by_rollout.get_mut(uid) {
+            attempts.retain(|id, _| wanted.contains(id));
+            if attempts.is_empty() {
+                by_rollout.remove(uid);
+            }
+        }
+    }
+
+    /// Ends every attempt of a rollout that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Ends all of them.
+    pub fn stop_all(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByRollout> {
+        self.by_rollout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

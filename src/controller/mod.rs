@@ -1,0 +1,94 @@
+//! The loop that joins the engine with the cluster, the attempts beside it, and their end.
+//!
+//! Watches rollouts, and for each: looks, decides, records, does one thing, and looks again. Holds nothing in memory
+//! that it could not do without after a restart.
+
+mod attempts;
+mod context;
+mod metrics;
+mod reconcile;
+mod runner;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    runtime::{Controller, controller::Action, watcher},
+};
+use tokio::sync::mpsc;
+
+pub use context::Context;
+pub use metrics::Metrics;
+
+use crate::api::DatabaseRollout;
+
+/// Rollouts that are reconciled at once, in one namespace or watch.
+const CONCURRENCY: u16 = 8;
+
+/// Runs the operator until `shutdown` is done.
+///
+/// Watches `namespaces`, or all of them where the list is empty.
+pub async fn run(
+    client: Client,
+    namespaces: &[String],
+    context: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
+) {
+    let apis: Vec<Api<DatabaseRollout>> = if namespaces.is_empty() {
+        vec![Api::all(client)]
+    } else {
+        namespaces
+            .iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect()
+    };
+    let watches = apis
+        .into_iter()
+        .map(|api| watch(api, context.clone(), shutdown.clone()));
+    futures::future::join_all(watches).await;
+    context.attempts.stop_all();
+}
+
+async fn watch(
+    api: Api<DatabaseRollout>,
+    context: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let (waker, wakes) = mpsc::unbounded_channel();
+    context.attempts.wake_through(waker);
+    let controller = Controller::new(api, watcher::Config::default())
+        .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(futures::stream::unfold(wakes, |mut wakes| async move {
+            Some((wakes.recv().await?, wakes))
+        }))
+        .graceful_shutdown_on(shutdown);
+    let store = controller.store();
+    let ready = context.clone();
+    let readiness = async move {
+        if store.wait_until_ready().await.is_ok() {
+            ready.watch_is_ready();
+        }
+        std::future::pending::<()>().await;
+    };
+    let reconciling = controller
+        .run(reconcile::reconcile, error_policy, context)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a watch or a reconciliation ended with an error");
+            }
+        });
+    tokio::select! {
+        () = reconciling => {}
+        () = readiness => {}
+    }
+}
+
+/// Failures are counted and paced where they happen; see [`reconcile`]. This is for what never should.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the signature of kube's error policy"
+)]
+fn error_policy(_: Arc<DatabaseRollout>, _: &reconcile::Unreachable, _: Arc<Context>) -> Action {
+    Action::requeue(Duration::from_secs(5))
+}
