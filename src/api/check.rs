@@ -52,16 +52,16 @@ pub struct ConnectivityCheck {
 #[x_kube(
     validation = Rule::new("(has(self.equals) ? 1 : 0) + ((has(self.min) || has(self.max)) ? 1 : 0) + ((has(self.same) && self.same) ? 1 : 0) == 1")
         .message("say what is expected, in one way: equals, min and/or max, or same: true"),
-    validation = Rule::new("!(has(self.same) && self.same) || (has(self.on) && self.on == 'Both')")
-        .message("same: true compares the two sides, so it needs on: Both")
+    validation = Rule::new("!(has(self.same) && self.same) || (has(self.against) && self.against == 'Both')")
+        .message("same: true compares the two sides, so it needs against: Both")
 )]
 pub struct SqlCheck {
     /// One statement that returns rows. Runs in a read-only transaction.
     #[schemars(length(min = 1, max = 8192))]
     pub query: String,
-    /// Where it runs.
+    /// Where it runs. (Not `on`: YAML 1.1 reads that as a boolean.)
     #[serde(default)]
-    pub on: SqlTarget,
+    pub against: SqlTarget,
     /// The single value must equal this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -28,7 +28,7 @@ use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, Stage, 
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.on) && c.sql.on == 'Legacy'))) && !has(s.load))")
+    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
         .message("without a candidate only settings change: checks of the candidate database and load need spec.candidate"),
     validation = Rule::new("!has(self.candidate) || self.stages.all(s, (has(s.access) && s.access == 'ReadOnly') || has(s.onFailure))")
         .message("a stage that may write to the candidate must choose onFailure itself: going back loses what was written there since (Hold, or Rollback with that loss accepted); or declare access: ReadOnly"),

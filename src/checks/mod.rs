@@ -1,7 +1,7 @@
 //! Checks: one question each, with a verdict and its evidence.
 //!
 //! Decides which file answers a question, that the answer comes within the check's timeout, and how it is recorded.
-//! Each kind has the same shape: `ask` takes the spec's question and what it is about, and returns an [`Answer`].
+//! Each kind has the same shape: `ask` takes the spec's question and what it is about, and returns an `Answer`.
 //!
 //! Never changes anything: no write, no setting that stays, no lock that outlives the question. Never decides what a
 //! verdict leads to. Never shows a password, a connection string or a value that isn't a number or a boolean.
@@ -129,8 +129,7 @@ async fn ask(check: &Check, sides: &Sides, timeout: Duration) -> Answer {
     )
 }
 
-const NO_CANDIDATE: &str =
-    "the check is about the candidate, and spec.candidate is not set: set it, or ask legacy (on: Legacy)";
+const NO_CANDIDATE: &str = "the check is about the candidate, and spec.candidate is not set: set it, or ask legacy (against: Legacy)";
 
 async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> Answer {
     tokio::time::timeout(timeout, question).await.unwrap_or_else(|_| {

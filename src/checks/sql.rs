@@ -20,7 +20,7 @@ use crate::{
 const MAX_SHOWN: usize = 40;
 
 pub(super) async fn ask(question: &SqlCheck, sides: &Sides, timeout: Duration) -> Answer {
-    let targets = match (question.on, sides.candidate.as_ref()) {
+    let targets = match (question.against, sides.candidate.as_ref()) {
         (SqlTarget::Legacy, _) => (Some(&sides.legacy), None),
         (_, None) => return Answer::new(Verdict::Error, NO_CANDIDATE),
         (SqlTarget::Candidate, candidate) => (None, candidate),

@@ -30,7 +30,11 @@ pub(super) struct Options {
     #[arg(long, env = "CUTOVER_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// What to log, such as `info` or `cutover=debug`.
-    #[arg(long, env = "CUTOVER_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "CUTOVER_LOG",
+        default_value = "info,kube_runtime=warn,kube_client=warn"
+    )]
     log: String,
     /// How to log.
     #[arg(long, env = "CUTOVER_LOG_FORMAT", value_enum, default_value_t = logging::Format::Json)]

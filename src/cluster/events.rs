@@ -20,16 +20,23 @@ pub async fn publish(recorder: &Recorder, rollout: &DatabaseRollout, note: &Note
         },
         reason: note.reason.to_owned(),
         note: Some(clip(&note.message)),
-        action: if note.stage.is_empty() {
-            "Rollout".to_owned()
-        } else {
-            "Stage".to_owned()
-        },
+        // The recorder counts events of the same reason and action as one: another stage, or another attempt, is another.
+        action: action(note, rollout),
         secondary: None,
     };
     if let Err(error) = recorder.publish(&event, &rollout.object_ref(&())).await {
         let error = super::ClusterError::of("publish an event".to_owned(), &error);
         tracing::warn!(reason = note.reason, %error, "an event was lost");
+    }
+}
+
+fn action(note: &Note, rollout: &DatabaseRollout) -> String {
+    let recorded = rollout.status.as_ref().map(|status| &status.recorded);
+    let run = recorded.map_or(0, |recorded| recorded.run);
+    let stage = recorded.and_then(|recorded| recorded.stages.iter().find(|stage| stage.name == note.stage));
+    match stage {
+        None => format!("Rollout, run {run}"),
+        Some(stage) => format!("Stage {}, run {run}, attempt {}", stage.name, stage.attempt),
     }
 }
 

@@ -110,7 +110,7 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
     }
     // Only what is recorded has happened.
     context.attempts.retain(uid, &engine::wanted_attempts(&decision));
-    tell(&rollout, &decision, context).await;
+    tell(snapshot.rollout(), &decision, context);
     let Some(effect) = &decision.effect else {
         context.succeeded(uid);
         return Ok(match decision.wake {
@@ -172,7 +172,7 @@ async fn tell_blindness(
     }
 }
 
-async fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
+fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
     for note in &decision.notes {
         let attempt = decision
             .recorded

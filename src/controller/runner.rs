@@ -37,7 +37,7 @@ enum Work {
         until: Timestamp,
     },
     Final {
-        groups: Vec<(Vec<Check>, Sides)>,
+        groups: Vec<(String, Vec<Check>, Sides)>,
     },
     Load {
         spec: LoadSpec,
@@ -117,7 +117,7 @@ fn prepare(
             let groups = spec
                 .stages
                 .iter()
-                .map(|stage| Ok((stage.checks.clone(), sides(stage)?)));
+                .map(|stage| Ok((stage.name.clone(), stage.checks.clone(), sides(stage)?)));
             Work::Final {
                 groups: groups.collect::<Result<_, String>>()?,
             }
@@ -232,8 +232,12 @@ async fn carry_out(work: Work) -> Report {
         } => soak(&checks, &sides, interval, until).await,
         Work::Final { groups } => {
             let mut answers = Vec::new();
-            for (checks, sides) in &groups {
-                answers.extend(ask_all(checks, sides).await);
+            for (stage, checks, sides) in &groups {
+                let asked = ask_all(checks, sides).await.into_iter();
+                answers.extend(asked.map(|answer| CheckResult {
+                    name: format!("{stage}/{}", answer.name),
+                    ..answer
+                }));
             }
             checks_report(answers)
         }

@@ -303,6 +303,7 @@ pub(super) fn fail(
     if pass.next.failure.is_some() {
         return;
     }
+    pass.drop_effect();
     pass.warn(reason, stage, message);
     pass.next.failure = Some(crate::api::Failure {
         stage: stage.to_owned(),

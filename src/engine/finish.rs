@@ -135,25 +135,26 @@ fn complete(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     completed(pass, plan)
 }
 
+/// Completed, and within the rollback window.
 fn completed(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     let since = pass.next.completed_at.clone();
-    let elapsed = pass.elapsed(since.as_ref());
-    if elapsed < plan.rollback_window {
-        pass.look_again(plan.rollback_window.saturating_sub(elapsed));
-        let until = since.map(|since| {
-            let window =
-                jiff::SignedDuration::try_from(plan.rollback_window).unwrap_or(jiff::SignedDuration::MAX);
-            since.0.saturating_add(window).unwrap_or(jiff::Timestamp::MAX)
-        });
-        let until = until
-            .map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-            .unwrap_or_default();
-        return pass.outlook(
-            Phase::Completed,
-            format!(
-                "the application runs on the candidate; activeConfig: Legacy puts legacy back until {until}"
-            ),
-        );
+    pass.look_again(plan.rollback_window.saturating_sub(pass.elapsed(since.as_ref())));
+    let window = jiff::SignedDuration::try_from(plan.rollback_window).unwrap_or(jiff::SignedDuration::MAX);
+    let until = since.map(|since| since.0.saturating_add(window).unwrap_or(jiff::Timestamp::MAX));
+    let until = until
+        .map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .unwrap_or_default();
+    pass.outlook(
+        Phase::Completed,
+        format!("the application runs on the candidate; activeConfig: Legacy puts legacy back until {until}"),
+    )
+}
+
+/// Deletes the copies once the rollback window is over. From then on there is no way back, and the status says so.
+pub(super) fn after_window(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
+    let since = pass.next.completed_at.clone()?;
+    if pass.elapsed(Some(&since)) < plan.rollback_window {
+        return None;
     }
     if pass.input.observed.copy == CopyState::Absent {
         pass.next.released_at = Some(pass.now());
@@ -162,16 +163,16 @@ fn completed(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
             "",
             "the rollback window is over; the preserved legacy configuration was deleted",
         );
-        return released(pass);
+        return Some(released(pass));
     }
     let secret_names = (1..=pass.next.run)
         .map(|run| copy_name(pass.input.name, run))
         .collect();
     pass.take(Effect::Release { secret_names });
-    pass.outlook(
+    Some(pass.outlook(
         Phase::Completed,
         "the rollback window is over; deletes the preserved legacy configuration".to_owned(),
-    )
+    ))
 }
 
 /// The end: nothing is looked at or changed any more.

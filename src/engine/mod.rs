@@ -67,6 +67,9 @@ fn next_step(pass: &mut Pass<'_>) -> Outlook {
     if let Some(outlook) = admission::wait_for_world(pass, plan) {
         return outlook;
     }
+    if let Some(outlook) = finish::after_window(pass, plan) {
+        return outlook;
+    }
     if let Some(outlook) = baseline::preserve(pass, plan).or_else(|| baseline::measure(pass, plan)) {
         return outlook;
     }

@@ -63,6 +63,12 @@ impl<'a> Pass<'a> {
         true
     }
 
+    /// Gives the pass's effect up: what was to be done forward is not done once something has failed. An attempt that
+    /// was recorded and never begun counts as lost, a write is asked for again by what is seen.
+    pub fn drop_effect(&mut self) {
+        self.effect = None;
+    }
+
     pub fn effect_taken(&self) -> bool {
         self.effect.is_some()
     }
@@ -169,6 +175,16 @@ impl<'a> Pass<'a> {
                 effect: effect.to_string(),
                 since: Some(self.now()),
             });
+        }
+        // What was recorded now may let something else follow at once; only a record that stays the same may rest.
+        if (Recorded {
+            journal: None,
+            ..self.input.recorded.clone()
+        }) != (Recorded {
+            journal: None,
+            ..self.next.clone()
+        }) {
+            self.look_again(Duration::ZERO);
         }
         Decision {
             recorded: self.next,

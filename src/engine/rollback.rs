@@ -89,7 +89,11 @@ fn take_command(pass: &mut Pass<'_>) {
         }
         _ => {
             pass.next.failure = None;
-            begin(pass, RollbackTrigger::Commanded, "by a person");
+            begin(
+                pass,
+                RollbackTrigger::Commanded,
+                "commanded by activeConfig: Legacy",
+            );
         }
     }
 }

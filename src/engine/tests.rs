@@ -1,1 +1,6 @@
-//! x
+//! The engine against a small world: scenarios as sentences, and properties over all that is reachable.
+
+mod explore;
+mod properties;
+mod scenarios;
+mod world;

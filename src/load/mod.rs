@@ -1,21 +1,117 @@
-//! stub
-use crate::{api::*, postgres::Target};
-/// x
-pub struct LoadSpec;
-/// x
-#[derive(Default)]
-pub struct LoadProgress;
-impl LoadSpec {
-    /// x
-    pub fn from_load(_: &Load, _: &Traffic, _: u64) -> Result<Self, String> {
-        Ok(Self)
-    }
-    /// x
-    pub fn from_baseline(_: &Baseline, _: &Traffic, _: u64) -> Result<Self, String> {
-        Ok(Self)
+//! Load: statements at a rate, as the application would send them, and whether the database kept within the limits.
+//!
+//! Decides what arrives when (`schedule`), how it is sent (`driver`, `worker`), what is kept of it (`measure`) and what
+//! that means (`verdict`). Latency counts from the scheduled arrival, never from the sending, so a server that
+//! stalls can't hide it; nothing is dropped silently: `scheduled = ok + errors + timeouts + skipped`, always.
+//! Never retries a statement, never judges one run by another, and never leaves a connection or a thread behind.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tokio::sync::watch;
+
+use crate::{api::LoadResult, postgres::Target};
+
+mod connection;
+mod driver;
+mod histogram;
+mod measure;
+mod pacer;
+mod parameter;
+mod schedule;
+mod spec;
+mod verdict;
+mod worker;
+mod zipf;
+
+pub use schedule::TrafficError;
+pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
+pub use verdict::{ErrorLimit, LatencyLimitsUs};
+
+use driver::Books;
+use verdict::Measured;
+
+/// How far a load is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadProgress {
+    /// Arrivals that were due so far.
+    pub scheduled: u64,
+    /// Answered.
+    pub ok: u64,
+    /// Failed.
+    pub errors: u64,
+    /// Ran into the statement timeout.
+    pub timeouts: u64,
+    /// Of the schedule.
+    pub elapsed: Duration,
+    /// The schedule's length.
+    pub duration: Duration,
+}
+
+/// Puts the load on `target` and judges what was measured. Takes the schedule's length, a few seconds to connect, and
+/// at most 5 s and the statement timeout to drain. Dropping the future ends the load and closes its connections.
+///
+/// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
+pub async fn run(spec: &LoadSpec, target: &Target, progress: watch::Sender<LoadProgress>) -> LoadResult {
+    let started = Instant::now();
+    let mut result = match Box::pin(driver::drive(spec, target, &progress)).await {
+        Ok(books) => report(&books, spec),
+        Err(not_run) => LoadResult {
+            verdict: not_run.verdict,
+            message: not_run.message,
+            ..LoadResult::default()
+        },
+    };
+    result.seed = spec.seed.cast_signed();
+    result.finished_at = Some(MicroTime(jiff::Timestamp::now()));
+    result.duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    result
+}
+
+fn report(books: &Books, spec: &LoadSpec) -> LoadResult {
+    let measured = measure(books);
+    let (verdict, message) = verdict::judge(&measured, spec.max_latency, spec.max_error);
+    let max_us = books.tally.latency.max_us();
+    // Where a percentile did not come back at all, the slowest that did is what can be shown.
+    let percentile = |us: Option<u64>| count(us.unwrap_or(max_us));
+    LoadResult {
+        verdict,
+        message,
+        scheduled: count(measured.scheduled),
+        ok: count(measured.ok),
+        errors: count(measured.errors),
+        timeouts: count(measured.timeouts),
+        skipped: count(measured.skipped),
+        p50_us: percentile(measured.p50_us),
+        p95_us: percentile(measured.p95_us),
+        p99_us: percentile(measured.p99_us),
+        max_us: count(max_us),
+        throughput_milli: count(measured.throughput_milli),
+        error_classes: books.tally.error_classes(),
+        ..LoadResult::default()
     }
 }
-/// x
-pub async fn run(_: &LoadSpec, _: &Target, _: tokio::sync::watch::Sender<LoadProgress>) -> LoadResult {
-    LoadResult::default()
+
+fn measure(books: &Books) -> Measured {
+    let tally = &books.tally;
+    let elapsed_us = books.elapsed.as_micros().max(1);
+    Measured {
+        scheduled: books.scheduled,
+        ok: tally.ok,
+        errors: tally.errors,
+        timeouts: tally.timeouts,
+        skipped: books.skipped,
+        p50_us: tally.latency.percentile_us(50, tally.errors),
+        p95_us: tally.latency.percentile_us(95, tally.errors),
+        p99_us: tally.latency.percentile_us(99, tally.errors),
+        service_p95_us: tally.service.percentile_us(95, tally.errors),
+        lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
+        stop: books.stop,
+        throughput_milli: u64::try_from(u128::from(tally.ok) * 1_000_000_000 / elapsed_us)
+            .unwrap_or(u64::MAX),
+    }
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

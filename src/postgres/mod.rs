@@ -1,6 +1,6 @@
 //! PostgreSQL as a client sees it: where a server is, whether it is the right one, and what its errors mean.
 //!
-//! Decides how a connection URI is read ([`ConnectionUri`]), how a server is verified ([`tls`]), in which steps a
+//! Decides how a connection URI is read ([`ConnectionUri`]), how a server is verified (`tls`), in which steps a
 //! session comes about ([`Session`]), what a session may do, and what an error is called ([`Fault`]).
 //!
 //! Never decides whether a fault matters: that is what [`crate::checks`] and [`crate::load`] are for. Never lets a
@@ -11,6 +11,7 @@ mod budget;
 mod connect;
 mod endpoint;
 mod error;
+mod limits;
 mod login;
 mod role;
 mod session;
@@ -20,7 +21,8 @@ mod uri;
 pub use connect::{ConnectCause, ConnectError, ConnectOptions, Step, Target};
 pub use endpoint::Endpoint;
 pub use error::{ErrorClass, Fault, describe};
+pub use limits::{Limits, Scope};
 pub use role::RoleError;
-pub use session::{Limits, Scope, ServerFacts, Session};
+pub use session::{ServerFacts, Session};
 pub use tls::{TlsError, TlsSeen};
 pub use uri::{ConnectionUri, UriError};

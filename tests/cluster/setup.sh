@@ -8,15 +8,11 @@ set -euo pipefail
 # that the same tools installed in another way count as well. More than one
 # proof may be named; any one is enough.
 needs='
-containerd                  containerd
-runc                        runc
-containernetworking-plugins /usr/lib/cni/bridge /opt/cni/bin/bridge
-iproute2                    ip
-iptables                    iptables
-util-linux                  runuser
-libc-bin                    ldd
-postgresql                  /usr/lib/postgresql/*/bin/initdb initdb
-postgresql-contrib          /usr/share/postgresql/*/extension/pg_stat_statements.control
+containerd         containerd-shim-runc-v2
+runc               runc
+libc-bin           ldd
+postgresql         /usr/lib/postgresql/*/bin/initdb initdb
+postgresql-contrib /usr/share/postgresql/*/extension/pg_stat_statements.control
 '
 
 has() {

@@ -3,7 +3,7 @@ use super::*;
 fn question() -> SqlCheck {
     SqlCheck {
         query: String::new(),
-        on: SqlTarget::Both,
+        against: SqlTarget::Both,
         equals: None,
         min: None,
         max: None,

@@ -7,7 +7,13 @@ fn parse(text: &str) -> ConnectionUri {
 }
 
 fn percent_encode(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes()
+        .flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)])
+        .collect()
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap()
 }
 
 #[test]

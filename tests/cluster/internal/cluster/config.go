@@ -32,8 +32,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   disable_apparmor = true
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     conf_dir = "{{.Dir}}/config/cni"
+    bin_dir = "{{.Dir}}/config/cni-bin"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{{.Snapshotter}}"
     default_runtime_name = "runc"
@@ -43,13 +45,26 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
         Root = "{{.RunDir}}/runc"
 `
 
-// cniConfig makes the node ready. Pods on the host network never use it, and
-// there are no others: this one gives a pod no address.
+// cniConfig makes the node ready. Pods on the host network, which alone can
+// run here, never get to it.
 const cniConfig = `{
   "cniVersion": "0.4.0",
-  "name": "host-network-pods-only",
+  "name": "host-network-only",
   "plugins": [{"type": "loopback"}]
 }
+`
+
+// cniPlugin tells whoever makes another pod why it does not start, and lets it
+// be deleted all the same. It has the name of the one plugin that containerd
+// uses on its own account.
+const cniPlugin = `#!/bin/sh
+case $CNI_COMMAND in
+VERSION)
+    echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.3.1", "0.4.0"]}' ;;
+ADD)
+    echo '{"cniVersion": "0.4.0", "code": 100, "msg": "this cluster only runs pods with hostNetwork: true"}'
+    exit 1 ;;
+esac
 `
 
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
@@ -87,11 +102,19 @@ oomScoreAdj: 0
 `
 
 func (s *State) writeConfigs() error {
-	if err := os.MkdirAll(s.path("config", "cni"), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(s.path("config", "cni", "10-loopback.conflist"), []byte(cniConfig), 0o644); err != nil {
-		return err
+	for _, file := range []struct {
+		dir, name, text string
+		mode            os.FileMode
+	}{
+		{"cni", "10-host-network-only.conflist", cniConfig, 0o644},
+		{"cni-bin", "loopback", cniPlugin, 0o755},
+	} {
+		if err := os.MkdirAll(s.path("config", file.dir), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(s.path("config", file.dir, file.name), []byte(file.text), file.mode); err != nil {
+			return err
+		}
 	}
 	for file, text := range map[string]string{"containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig} {
 		var out strings.Builder
@@ -168,7 +191,7 @@ func (s *State) command(component, self string) (string, []string) {
 			"--kubelet-preferred-address-types=Hostname",
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 			"--service-account-signing-key-file=" + s.path("pki", "service-account.key"),
-			"--service-account-key-file=" + s.path("pki", "service-account.key"),
+			"--service-account-key-file=" + s.path("pki", "service-account.pub"),
 			"--authorization-mode=Node,RBAC",
 			"--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true",
@@ -181,6 +204,7 @@ func (s *State) command(component, self string) (string, []string) {
 			"--cluster-signing-cert-file=" + s.path("pki", "ca.crt"),
 			"--cluster-signing-key-file=" + s.path("pki", "ca.key"),
 			"--use-service-account-credentials=true",
+			"--flex-volume-plugin-dir=" + s.run("kubelet", "volume-plugins"),
 			"--leader-elect=false",
 			"--secure-port=0",
 			// The defaults spare a big cluster's API server; here they would

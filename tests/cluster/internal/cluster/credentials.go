@@ -39,7 +39,7 @@ func (s *State) makeCredentials() error {
 	if _, err := ca.Client(dir, "apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"); err != nil {
 		return err
 	}
-	if err := pki.NewKey(s.path("pki", "service-account.key")); err != nil {
+	if err := pki.NewKeyPair(dir, "service-account"); err != nil {
 		return err
 	}
 	// etcd knows no permissions: who may talk to it may do anything. So it

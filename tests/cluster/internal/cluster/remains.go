@@ -31,8 +31,21 @@ func (s *State) containers() []string {
 // hierarchy, one for each controller where there are many. A container's id is
 // random, so a cgroup of that name is that container's.
 func cgroups(container string) []string {
-	single, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", container))
-	many, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", container))
+	var found []string
+	for _, parent := range cgroupParents() {
+		dir := filepath.Join(parent, container)
+		if _, err := os.Stat(dir); err == nil {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
+// cgroupParents are the cgroups in which containerd puts containers that are
+// not told another.
+func cgroupParents() []string {
+	single, _ := filepath.Glob("/sys/fs/cgroup/k8s.io")
+	many, _ := filepath.Glob("/sys/fs/cgroup/*/k8s.io")
 	return append(single, many...)
 }
 
@@ -135,7 +148,7 @@ func (s *State) remove() error {
 			return err
 		}
 	}
-	if err := restoreSysctls(); err != nil {
+	if err := afterLast(); err != nil {
 		return err
 	}
 	if err := os.Remove(stateFile(s.Dir)); err != nil && !os.IsNotExist(err) {
@@ -192,12 +205,10 @@ func mountsBelow(dirs []string) ([]string, error) {
 // removeLogLinks removes the links to this cluster's logs from the one folder
 // that all kubelets of a machine share.
 func (s *State) removeLogLinks() {
-	const shared = "/var/log/containers"
-	links, _ := filepath.Glob(filepath.Join(shared, "*.log"))
+	links, _ := filepath.Glob(filepath.Join(sharedLogs, "*.log"))
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, s.path("logs")+"/") {
 			os.Remove(link)
 		}
 	}
-	os.Remove(shared) // fails unless it is empty
 }

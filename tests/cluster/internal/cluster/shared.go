@@ -2,15 +2,38 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 
 	"cutover.dev/tests/cluster/internal/proc"
 )
 
-// A kubelet sets these settings of the kernel as it likes and leaves them so.
-// They are the machine's, so their old values are kept and put back when the
-// last cluster is gone. All clusters share one file for that.
+// What clusters on one machine cannot help sharing is listed here, and put
+// back as it was when the last of them is gone.
+const (
+	runDirs    = "/run/cutover-????????" // one for each cluster
+	sharedLock = "/run/cutover.lock"
+	sysctlFile = "/run/cutover.sysctl.json"
+
+	sharedLogs = "/var/log/containers"
+	// Made by every kubelet at this very path; the latest has it. It is of no
+	// use here, where no device plugins are.
+	devicePluginSocket = "/var/lib/kubelet/device-plugins/kubelet.sock"
+)
+
+// sharedDirs are folders outside the cluster's own that kubelets and shims
+// make, whatever they are told.
+var sharedDirs = []string{
+	sharedLogs,
+	"/var/lib/kubelet/device-plugins",
+	"/var/lib/kubelet",
+	"/run/containerd/s",
+	"/run/containerd",
+}
+
+// sysctls are the settings of the kernel that a kubelet makes.
 var sysctls = []string{
 	"vm/overcommit_memory",
 	"vm/panic_on_oom",
@@ -20,22 +43,19 @@ var sysctls = []string{
 	"kernel/keys/root_maxbytes",
 }
 
-const (
-	sysctlFile = "/run/cutover.sysctl.json"
-	sysctlLock = "/run/cutover.sysctl.lock"
-	runDirs    = "/run/cutover-????????"
-)
-
-// keepSysctls notes the values as they are, unless a cluster already runs.
-// The run folder of this one must exist.
-func keepSysctls() error {
-	unlock, err := proc.Lock(sysctlLock)
+// beforeFirst notes how things are, unless a cluster has done so already. The
+// run folder of this one must exist.
+func beforeFirst() error {
+	unlock, err := proc.Lock(sharedLock)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if _, err := os.Stat(sysctlFile); err == nil {
 		return nil
+	}
+	if listening(devicePluginSocket) {
+		return errors.New("this machine is a node of some other Kubernetes cluster already, and a second kubelet would disturb the first")
 	}
 	values := map[string]string{}
 	for _, name := range sysctls {
@@ -50,10 +70,10 @@ func keepSysctls() error {
 	return proc.WriteFile(sysctlFile, raw, 0o600)
 }
 
-// restoreSysctls puts the values back if no cluster is left. The run folder of
-// this one must be gone.
-func restoreSysctls() error {
-	unlock, err := proc.Lock(sysctlLock)
+// afterLast puts back what the clusters share if none is left. The run folder
+// of this one must be gone.
+func afterLast() error {
+	unlock, err := proc.Lock(sharedLock)
 	if err != nil {
 		return err
 	}
@@ -61,6 +81,25 @@ func restoreSysctls() error {
 	if others, _ := filepath.Glob(runDirs); len(others) > 0 {
 		return nil
 	}
+	if !listening(devicePluginSocket) {
+		os.Remove(devicePluginSocket)
+	}
+	for _, dir := range append(cgroupParents(), sharedDirs...) {
+		os.Remove(dir) // fails, as it should, unless it is empty
+	}
+	return restoreSysctls()
+}
+
+func listening(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+func restoreSysctls() error {
 	raw, err := os.ReadFile(sysctlFile)
 	if err != nil {
 		return nil // nothing was noted

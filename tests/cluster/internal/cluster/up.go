@@ -35,7 +35,11 @@ func Up(ctx context.Context, dir string, log io.Writer) (*State, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a node needs root: containers and mounts are made")
 	}
-	if err := checkPrograms(); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPrograms(self); err != nil {
 		return nil, err
 	}
 	unlock, err := lock(dir)
@@ -60,9 +64,11 @@ func Up(ctx context.Context, dir string, log io.Writer) (*State, error) {
 		return nil, err
 	}
 	s := newState(dir)
-	if err := s.start(ctx, log); err != nil {
+	if err := s.start(ctx, self, log); err != nil {
 		var failed *componentError
-		if errors.As(err, &failed) {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = context.Cause(ctx) // by the user: no component is to blame
+		} else if errors.As(err, &failed) {
 			printTail(log, s.logFile(failed.component))
 		}
 		if err := s.tearDown(log); err != nil {
@@ -78,10 +84,17 @@ func lock(dir string) (unlock func(), err error) {
 	return proc.Lock(filepath.Join(dir, ".lock"))
 }
 
-func checkPrograms() error {
+func checkPrograms(self string) error {
+	if _, err := os.Stat(pauseProgram(self)); err != nil {
+		return fmt.Errorf("%w (tests/cluster/build.sh builds it)", err)
+	}
+	// Searched for where the started processes will search.
+	if err := os.Setenv("PATH", proc.Path()); err != nil {
+		return err
+	}
 	var missing []string
 	for _, program := range []string{"containerd", "ctr", "containerd-shim-runc-v2", "runc", "mount"} {
-		if !onPath(program) {
+		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
 		}
 	}
@@ -91,20 +104,12 @@ func checkPrograms() error {
 	return nil
 }
 
-// onPath searches where the started processes will.
-func onPath(program string) bool {
-	os.Setenv("PATH", strings.TrimPrefix(proc.Environment()[0], "PATH="))
-	_, err := exec.LookPath(program)
-	return err == nil
-}
+// pauseProgram is where build.sh puts it.
+func pauseProgram(self string) string { return filepath.Join(filepath.Dir(self), "pause") }
 
-func (s *State) start(ctx context.Context, log io.Writer) error {
+func (s *State) start(ctx context.Context, self string, log io.Writer) error {
 	began := time.Now()
 	if err := s.prepare(); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
 		return err
 	}
 	// Whichever component ends first ends the wait for all of them.
@@ -134,7 +139,7 @@ func (s *State) start(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	if err := step("containerd", "container runtime, pause image", func(ctx context.Context) error {
-		return s.importPause(ctx, filepath.Dir(self))
+		return s.importPause(ctx, pauseProgram(self))
 	}); err != nil {
 		return err
 	}
@@ -174,7 +179,11 @@ func (s *State) prepare() error {
 	if err := s.save(); err != nil {
 		return err
 	}
-	for _, dir := range []string{s.path("logs"), s.path("logs", "pods"), s.path("config"), s.path("etcd")} {
+	// The logs of an earlier run would be taken for this one's.
+	if err := os.RemoveAll(s.path("logs")); err != nil {
+		return err
+	}
+	for _, dir := range []string{s.path("logs", "pods"), s.path("config")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -184,7 +193,7 @@ func (s *State) prepare() error {
 			return err
 		}
 	}
-	if err := keepSysctls(); err != nil {
+	if err := beforeFirst(); err != nil {
 		return err
 	}
 	if err := s.makeCredentials(); err != nil {
@@ -195,9 +204,6 @@ func (s *State) prepare() error {
 
 func (s *State) launch(component, self string, cancel context.CancelCauseFunc) error {
 	path, args := s.command(component, self)
-	// The log of an earlier run would be taken for this one's.
-	os.Remove(s.logFile(component))
-	// onPath has put the folders searched into this process's PATH as well.
 	child, err := proc.Start(s.logFile(component), proc.Environment(), path, args...)
 	if err != nil {
 		return err
@@ -259,10 +265,10 @@ func nodeReady(ctx context.Context, client kubernetes.Interface) error {
 	return errors.New("the node has no condition yet")
 }
 
-func (s *State) importPause(ctx context.Context, binDir string) error {
+func (s *State) importPause(ctx context.Context, program string) error {
 	archive := s.run("pause.tar")
 	if _, err := os.Stat(archive); err != nil {
-		if err := WriteImage(archive, image.Spec{Name: pauseImage, Files: []string{filepath.Join(binDir, "pause")}}); err != nil {
+		if err := WriteImage(archive, image.Spec{Name: pauseImage, Files: []string{program}}); err != nil {
 			return err
 		}
 	}

@@ -128,13 +128,21 @@ func (ca *CA) issue(template *x509.Certificate, dir, file string) (Pair, error) 
 	return pair, pair.write(dir, file)
 }
 
-// NewKey writes a private key alone to file.
-func NewKey(file string) error {
-	_, keyPEM, err := newKey()
+// NewKeyPair writes a key without any certificate: dir/name.key and its public
+// half, dir/name.pub.
+func NewKeyPair(dir, name string) error {
+	key, keyPEM, err := newKey()
 	if err != nil {
 		return err
 	}
-	return proc.WriteFile(file, keyPEM, 0o600)
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return err
+	}
+	if err := proc.WriteFile(filepath.Join(dir, name+".key"), keyPEM, 0o600); err != nil {
+		return err
+	}
+	return proc.WriteFile(filepath.Join(dir, name+".pub"), encode("PUBLIC KEY", der), 0o644)
 }
 
 func (p *Pair) write(dir, name string) error {

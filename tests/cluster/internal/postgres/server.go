@@ -260,6 +260,10 @@ func Down(dir, name string) error {
 	if _, err := os.Stat(jsonFile(dir, name)); err != nil {
 		return nil // never was there
 	}
+	// It may lie outside dir, where nothing should be left; a start remakes it.
+	if err := os.RemoveAll(s.SocketDir); err != nil {
+		return err
+	}
 	s.PID = 0
 	return s.save(dir)
 }

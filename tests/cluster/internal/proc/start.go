@@ -51,14 +51,19 @@ func Start(logFile string, env []string, path string, args ...string) (*Child, e
 // Environment is what every started process gets: nothing of the caller's that
 // could change what it does, such as a proxy, a KUBECONFIG or PG* variables.
 func Environment() []string {
+	return []string{"PATH=" + Path(), "LC_ALL=C", "HOME=/"}
+}
+
+// Path is the caller's PATH and the standard folders, some of which a plain
+// user's may lack and su(1) may not add.
+func Path() string {
 	path := os.Getenv("PATH")
-	// A plain user's PATH may lack these, and su(1) may keep such a PATH.
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"} {
 		if !strings.Contains(":"+path+":", ":"+dir+":") {
 			path += ":" + dir
 		}
 	}
-	return []string{"PATH=" + path, "LC_ALL=C", "HOME=/"}
+	return path
 }
 
 // Run runs a command to its end; a failure's error holds what it printed.

@@ -1,0 +1,272 @@
+//! All that is reachable on a small graph, not a sample of it: whatever happens in whatever order, there is a way back,
+//! there is a way on, and no step is unsafe (the world asserts that at every write).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::world::World;
+use crate::{
+    api::{ActiveConfig, Phase, Recorded, Verdict},
+    engine::{AttemptScope, AttemptState},
+};
+
+/// One stage with load, approval and soak: every phase that a stage has.
+const STAGE: &str = r#"
+legacy: {connection: {secretRef: {name: old, key: uri}}}
+candidate: {connection: {secretRef: {name: new, key: uri}}}
+traffic: [{name: t, statements: [{sql: "SELECT 1", weight: 1}]}]
+stages:
+- name: a
+  onFailure: Rollback
+  approval: Manual
+  config: [{secret: a, set: {URL: {fromSecret: {name: new, key: uri}}}}]
+  workloads: [{kind: Deployment, name: a}]
+  checks: [{name: c, connectivity: {}}]
+  load: {traffic: t, rate: 10, duration: 5s, connections: 1}
+  soak: {duration: 5s, checks: [{name: s, workload: {}}]}
+"#;
+
+/// Something that may happen between two passes.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    Nothing,
+    AttemptsPass,
+    AttemptsFail,
+    AttemptsErr,
+    PodsReady,
+    PodsCrash,
+    OperatorRestarts,
+    CommandLegacy,
+    CommandCandidate,
+    Approve,
+    Pause,
+    Unpause,
+    Retry,
+    CandidateRotated,
+}
+
+const ALL: [Happening; 14] = [
+    Happening::Nothing,
+    Happening::AttemptsPass,
+    Happening::AttemptsFail,
+    Happening::AttemptsErr,
+    Happening::PodsReady,
+    Happening::PodsCrash,
+    Happening::OperatorRestarts,
+    Happening::CommandLegacy,
+    Happening::CommandCandidate,
+    Happening::Approve,
+    Happening::Pause,
+    Happening::Unpause,
+    Happening::Retry,
+    Happening::CandidateRotated,
+];
+
+fn happen(world: &mut World, what: Happening) {
+    match what {
+        Happening::Nothing => {}
+        Happening::AttemptsPass => finish(world, Verdict::Pass),
+        Happening::AttemptsFail => finish(world, Verdict::Fail),
+        Happening::AttemptsErr => finish(world, Verdict::Error),
+        Happening::PodsReady => {
+            world.unsettled.clear();
+            world.now += jiff::SignedDuration::from_secs(6);
+        }
+        Happening::PodsCrash => {
+            world.crashing.insert("Deployment/a".into());
+        }
+        Happening::OperatorRestarts => world.operator_restarts(),
+        Happening::CommandLegacy => world.spec.active_config = ActiveConfig::Legacy,
+        Happening::CommandCandidate => world.spec.active_config = ActiveConfig::Candidate,
+        Happening::Approve => world.spec.approved_stages = vec!["a".into()],
+        Happening::Pause => world.spec.paused = true,
+        Happening::Unpause => world.spec.paused = false,
+        // One retry and one rotation are enough to tell them from none; more would only make more numbers.
+        Happening::Retry => world.spec.retry = "again".into(),
+        Happening::CandidateRotated => world.candidate = 2,
+    }
+}
+
+fn finish(world: &mut World, verdict: Verdict) {
+    let running: Vec<_> = world
+        .attempts
+        .iter()
+        .filter(|(_, s)| **s == AttemptState::Running)
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in running {
+        world.verdicts.insert(id.scope.clone(), verdict);
+        world.finish_attempt(&id);
+        world.verdicts.remove(&id.scope);
+    }
+}
+
+/// The state without what only grows: numbers, times, messages, history. Two worlds of one key behave alike.
+fn key(world: &World) -> String {
+    let recorded = Recorded {
+        history: Vec::new(),
+        journal: None,
+        ..world.status.recorded.clone()
+    };
+    let stages: Vec<String> = recorded
+        .stages
+        .iter()
+        .map(|s| {
+            let age = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
+                time.as_ref()
+                    .map(|time| world.now.duration_since(time.0).as_secs().clamp(0, 6))
+            };
+            let attempt = AttemptScopes(&s.name).states(world, s.attempt);
+            format!(
+                "{:?}{}{:?}{:?}{}{attempt}",
+                s.phase,
+                s.promoted_at.is_some(),
+                s.setbacks,
+                age(&s.soak_started_at),
+                s.digest.contains("/2")
+            )
+        })
+        .collect();
+    let rollback = recorded.rollback.as_ref().map(|r| {
+        (
+            r.phase,
+            r.trigger,
+            r.run == recorded.run,
+            r.legacy_serves,
+            AttemptScopes("").states(world, r.attempt),
+        )
+    });
+    let validation = recorded
+        .final_validation
+        .as_ref()
+        .map(|v| (v.passed, v.setbacks, v.digest.is_empty()));
+    format!(
+        "{:?}|{stages:?}|{rollback:?}|{validation:?}|{}{}{}{}|{:?}{:?}{:?}|{:?}{:?}{}{}{}",
+        world.status.phase,
+        recorded.legacy.is_some(),
+        recorded.failure.is_some(),
+        recorded
+            .failure
+            .as_ref()
+            .is_some_and(|f| f.retry == world.spec.retry),
+        recorded.completed_at.is_some(),
+        world.live,
+        world.unsettled,
+        world.crashing,
+        world.spec.active_config,
+        world.spec.approved_stages,
+        world.spec.paused,
+        world.candidate,
+        recorded.run.min(2),
+    )
+}
+
+struct AttemptScopes<'a>(&'a str);
+
+impl AttemptScopes<'_> {
+    fn states(&self, world: &World, number: i64) -> String {
+        let scopes = if self.0.is_empty() {
+            vec![AttemptScope::LegacyProbe]
+        } else {
+            vec![
+                AttemptScope::Checks(self.0.to_owned()),
+                AttemptScope::Load(self.0.to_owned()),
+                AttemptScope::Soak(self.0.to_owned()),
+            ]
+        };
+        scopes
+            .into_iter()
+            .map(
+                |scope| match world.attempts.get(&crate::engine::AttemptId { scope, number }) {
+                    None => '-',
+                    Some(AttemptState::Running) => 'r',
+                    Some(AttemptState::Finished(report)) => match report.checks[0].verdict {
+                        Verdict::Pass => 'p',
+                        Verdict::Fail => 'f',
+                        _ => 'e',
+                    },
+                },
+            )
+            .collect()
+    }
+}
+
+/// P4: a second look at an unchanged world records nothing and does nothing.
+fn assert_fixpoint(world: &World) {
+    let mut copy = world.clone();
+    copy.settle();
+    let (writes, effects) = (copy.status_writes, copy.effects.len());
+    copy.settle();
+    assert_eq!(
+        (writes, effects),
+        (copy.status_writes, copy.effects.len()),
+        "a second pass wrote: {}",
+        copy.status.message
+    );
+}
+
+/// P6: an edit to `Legacy` reaches legacy, and then an edit to `Candidate` reaches the candidate.
+fn assert_reversible(world: &World) {
+    let mut copy = world.clone();
+    copy.crashing.clear();
+    copy.spec.active_config = ActiveConfig::Legacy;
+    copy.run_until(Phase::RolledBack);
+    assert!(copy.all_on("legacy"), "rolled back, but {:?}", copy.live);
+    assert_gets_there(&copy);
+}
+
+/// P5: when faults are over and a person has said what to do, it gets there and stays.
+fn assert_gets_there(world: &World) {
+    let mut copy = world.clone();
+    copy.crashing.clear();
+    copy.spec.active_config = ActiveConfig::Candidate;
+    copy.spec.paused = false;
+    copy.spec.approved_stages = vec!["a".into()];
+    // What had already failed and was not yet read may need a retry of its own.
+    for retry in 0..3 {
+        copy.spec.retry = format!("for sure {retry}");
+        copy.run_until_rest();
+    }
+    assert_eq!(copy.status.phase, Phase::Completed, "{}", copy.status.message);
+    // A Secret that is rotated after the completion is not promoted by itself, so any version of it is right.
+    assert!(
+        copy.live.values().all(|value| value.starts_with("candidate")),
+        "completed, but {:?}",
+        copy.live
+    );
+    let effects = copy.effects.len();
+    for _ in 0..5 {
+        copy.settle();
+        copy.world_moves(30);
+    }
+    assert_eq!(
+        (copy.status.phase, copy.effects.len()),
+        (Phase::Completed, effects),
+        "it did not stay"
+    );
+}
+
+#[test]
+fn from_every_reachable_state_there_is_a_way_back_and_a_way_on() {
+    let mut seen = BTreeSet::new();
+    let mut queue = VecDeque::from([World::new(STAGE)]);
+    while let Some(world) = queue.pop_front() {
+        for what in ALL {
+            let mut next = world.clone();
+            happen(&mut next, what);
+            next.pass();
+            next.effects.clear();
+            if seen.insert(key(&next)) {
+                assert_fixpoint(&next);
+                assert_reversible(&next);
+                assert_gets_there(&next);
+                queue.push_back(next);
+            }
+        }
+        assert!(seen.len() < 60_000, "the state space is not small any more");
+    }
+    assert!(
+        seen.len() > 500,
+        "only {} states: the exploration does not explore",
+        seen.len()
+    );
+}

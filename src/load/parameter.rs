@@ -1,0 +1,60 @@
+//! Values of parameters, and how they are sent.
+//!
+//! They go out in PostgreSQL's text form, so that `42` serves a parameter of any integer type, of `numeric`, of `text`,
+//! whatever the statement makes of it: what the server can't read is the server's error, counted like any other.
+//! `Debug` shows no value: the driver logs parameters at its debug level.
+
+use std::{error::Error, fmt, io::Write as _, sync::Arc};
+
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_util::bytes::{BufMut, BytesMut};
+
+/// A parameter's value.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A whole number.
+    Int(i64),
+    /// A text of the spec's list.
+    Text(Arc<str>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("parameter")
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Int(number) => write!(out.writer(), "{number}")?,
+            Self::Text(text) => out.put_slice(text.as_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_sent_as_text_and_never_shown() {
+        for (value, text) in [(Value::Int(-42), "-42"), (Value::Text("a b".into()), "a b")] {
+            let mut out = BytesMut::new();
+            value.to_sql(&Type::INT4, &mut out).unwrap();
+            assert_eq!(&out[..], text.as_bytes());
+            assert_eq!(format!("{value:?}"), "parameter");
+        }
+    }
+}

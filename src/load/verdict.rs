@@ -1,0 +1,227 @@
+//! Whether what was measured is within the limits.
+//!
+//! `Fail` outranks `Inconclusive`, which outranks `Pass`; a `Pass` needs evidence for every limit. A percentile of too
+//! few samples is no evidence, nor is a latency that the generator was late for. Errors count however late it was.
+//! Pure, and exact: shares are compared as integers. The message gives every broken limit with what was measured.
+
+use crate::api::Verdict;
+
+/// Highest acceptable latencies, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LatencyLimitsUs {
+    /// Median.
+    pub p50: Option<u64>,
+    /// 95th percentile.
+    pub p95: Option<u64>,
+    /// 99th percentile.
+    pub p99: Option<u64>,
+}
+
+/// Highest acceptable share of failed statements, in millionths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorLimit(u64);
+
+impl ErrorLimit {
+    /// 1 %.
+    pub const ONE_PERCENT: Self = Self(1_000_000);
+
+    /// Reads a percentage such as `0.1`, with at most six decimals; `None` if it is none, or above 100.
+    #[must_use]
+    pub fn parse(percent: &str) -> Option<Self> {
+        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, "0"));
+        let is_number =
+            |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole, 3) || !is_number(fraction, 6) {
+            return None;
+        }
+        let millionths: u64 = format!("{whole}{fraction:0<6}").parse().ok()?;
+        (millionths <= 100_000_000).then_some(Self(millionths))
+    }
+
+    /// Whether `failed` of `all` is above the limit. Exact.
+    fn is_broken(self, failed: u64, all: u64) -> bool {
+        u128::from(failed) * 100_000_000 > u128::from(self.0) * u128::from(all)
+    }
+}
+
+impl std::fmt::Display for ErrorLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        write!(f, "{} %", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Why a load ended before its schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// More than half of the statements failed.
+    GrossFault,
+    /// More arrivals waited than could ever be caught up with.
+    Backlog,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Measured {
+    pub(super) scheduled: u64,
+    pub(super) ok: u64,
+    pub(super) errors: u64,
+    pub(super) timeouts: u64,
+    pub(super) skipped: u64,
+    /// Percentiles over all that was taken up, from the scheduled arrival; `None` where that many did not come back.
+    pub(super) p50_us: Option<u64>,
+    pub(super) p95_us: Option<u64>,
+    pub(super) p99_us: Option<u64>,
+    /// From the sending: the rest of p95 is waiting for a free connection.
+    pub(super) service_p95_us: Option<u64>,
+    /// Median of the generator's own lateness.
+    pub(super) lag_p50_us: u64,
+    pub(super) stop: Option<Stop>,
+    /// Answers per second, in thousandths.
+    pub(super) throughput_milli: u64,
+}
+
+/// Lateness of the generator that is never held against it.
+const ACCEPTABLE_LAG_US: u64 = 2_000;
+
+/// The verdict and its message.
+pub(super) fn judge(measured: &Measured, latency: LatencyLimitsUs, errors: ErrorLimit) -> (Verdict, String) {
+    if measured.scheduled == 0 {
+        let message = "the schedule had no arrivals; raise the rate or the duration".to_owned();
+        return (Verdict::Inconclusive, message);
+    }
+    let mut faults = outright_faults(measured);
+    let mut doubts = Vec::new();
+    let failed = measured.errors + measured.timeouts;
+    let taken = measured.ok + failed;
+    if errors.is_broken(failed, taken) {
+        faults.push(format!(
+            "{} of {taken} statements failed ({}), above {errors}",
+            failed,
+            share(failed, taken)
+        ));
+    }
+    let is_late = is_generator_late(measured);
+    if is_late {
+        doubts.push(format!(
+            "the load generator itself was late by {} at the median, so the latencies are not the server's; \
+             give the operator more CPU or lower the rate",
+            micros(measured.lag_p50_us)
+        ));
+    }
+    // A percentile needs 10 samples beyond it: 10 / (1 - q).
+    for (name, limit, seen, needed) in [
+        ("p50", latency.p50, measured.p50_us, 20),
+        ("p95", latency.p95, measured.p95_us, 200),
+        ("p99", latency.p99, measured.p99_us, 1_000),
+    ] {
+        let Some(limit) = limit else { continue };
+        if taken < needed {
+            doubts.push(format!(
+                "{name} needs at least {needed} statements, and there were {taken}; raise the rate or the duration"
+            ));
+        } else if !is_late {
+            faults.extend(broken(name, limit, seen, measured));
+        }
+    }
+    let summary = summary(measured);
+    match (faults.is_empty(), doubts.is_empty()) {
+        (false, _) => (Verdict::Fail, format!("{}; {summary}", faults.join("; "))),
+        (true, false) => (Verdict::Inconclusive, format!("{}; {summary}", doubts.join("; "))),
+        (true, true) => (Verdict::Pass, summary),
+    }
+}
+
+/// What is wrong with a percentile of enough samples, if anything.
+fn broken(name: &str, limit: u64, seen: Option<u64>, measured: &Measured) -> Option<String> {
+    match seen {
+        None => Some(format!(
+            "{name} is beyond any limit ({}): too many statements failed",
+            micros(limit)
+        )),
+        Some(seen) if seen > limit => Some(format!(
+            "{name} {} is above {}{}",
+            micros(seen),
+            micros(limit),
+            waiting(name, measured)
+        )),
+        Some(_) => None,
+    }
+}
+
+/// What fails whatever the limits are.
+fn outright_faults(measured: &Measured) -> Vec<String> {
+    let mut faults = Vec::new();
+    match measured.stop {
+        Some(Stop::GrossFault) => faults.push("more than half of the statements failed, so the load was ended early".to_owned()),
+        Some(Stop::Backlog) => faults.push(
+            "the server fell behind the rate by more than could be caught up with, so the load was ended early".to_owned(),
+        ),
+        None => {}
+    }
+    if measured.ok == 0 {
+        faults.push("no statement was answered".to_owned());
+    }
+    if measured.skipped > 0 {
+        faults.push(format!(
+            "{} of {} arrivals found no free connection until the end",
+            measured.skipped, measured.scheduled
+        ));
+    }
+    faults
+}
+
+/// Later than 2 ms and than a fifth of the median latency.
+fn is_generator_late(measured: &Measured) -> bool {
+    let fifth = measured.p50_us.unwrap_or(0) / 5;
+    measured.lag_p50_us > ACCEPTABLE_LAG_US.max(fifth)
+}
+
+/// Where p95 is mostly waiting for a free connection, the server is not what is slow.
+fn waiting(name: &str, measured: &Measured) -> String {
+    match (name, measured.p95_us, measured.service_p95_us) {
+        ("p95", Some(latency), Some(service)) if service * 2 < latency => {
+            format!(
+                " ({} of it in the server, the rest waiting for a free connection)",
+                micros(service)
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+fn summary(measured: &Measured) -> String {
+    let percentile = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), micros);
+    format!(
+        "p50 {}, p95 {}, p99 {}, {}.{} answers/s, {} of {} answered",
+        percentile(measured.p50_us),
+        percentile(measured.p95_us),
+        percentile(measured.p99_us),
+        measured.throughput_milli / 1000,
+        measured.throughput_milli % 1000 / 100,
+        measured.ok,
+        measured.scheduled,
+    )
+}
+
+/// In percent with three decimals, rounded down but never down to nothing.
+fn share(part: u64, all: u64) -> String {
+    let thousandths = u128::from(part) * 100_000 / u128::from(all.max(1));
+    if thousandths == 0 {
+        return "below 0.001 %".to_owned();
+    }
+    format!("{}.{:03} %", thousandths / 1000, thousandths % 1000)
+}
+
+/// Three digits or so, in the unit that suits.
+fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),
+        10_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! What needs a PostgreSQL server: sessions, checks and load, against a throwaway one on 127.0.0.1.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test's panic is its verdict, and its name is its documentation"
+)]
+
+#[path = "support/fake.rs"]
+mod fake;
+#[path = "support/postgres.rs"]
+mod postgres;
+
+#[path = "database/connectivity.rs"]
+mod connectivity;
+#[path = "database/load.rs"]
+mod load;
+#[path = "database/sql.rs"]
+mod sql;
