@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::logging;
 use crate::{controller, serve};
 
+/// The libraries say nothing that concerns a rollout below a warning; `tokio_postgres` would even print statements.
+const DEFAULT_LOG: &str = "info,kube_runtime=warn,kube_client=warn,tokio_postgres=warn";
 /// How long connecting to the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,7 +35,7 @@ pub(super) struct Options {
     #[arg(
         long,
         env = "CUTOVER_LOG",
-        default_value = "info,kube_runtime=warn,kube_client=warn"
+        default_value = DEFAULT_LOG
     )]
     log: String,
     /// How to log.

@@ -93,6 +93,7 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
     let command = command(&rollout);
     let mut decision = engine::decide(&Input {
         name,
+        uid,
         command: &command,
         plan: plan.as_ref().map_err(Vec::as_slice),
         recorded: &previous.recorded,

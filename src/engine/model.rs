@@ -16,6 +16,8 @@ use crate::{
 pub struct Input<'a> {
     /// The rollout's name; the preserved copies are named after it.
     pub name: &'a str,
+    /// The rollout's uid; the restarts carry it, so that no other rollout's restart is taken for ours.
+    pub uid: &'a str,
     /// What the spec commands.
     pub command: &'a Command,
     /// What the spec plans, or every fault of it.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::{
     admission, baseline,
-    model::{AttemptId, AttemptScope, Effect, Outlook, StageObserved},
+    model::{AttemptId, AttemptScope, Effect, Outlook, StageObserved, WorkloadObserved},
     pass::{ATTEMPT_POLL, AttemptView, Pass, WORLD_POLL, worst},
     reasons, run_is_over,
     workload::{self, Restarting},
 };
 use crate::api::{
     ActiveConfig, BindingRecord, Phase, Rollback, RollbackPhase, RollbackTrigger, StagePhase, Verdict,
+    WorkloadReference,
 };
 
 /// Pause between two looks whether legacy can serve.
@@ -207,7 +208,7 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
         );
     }
     let mut blockers = Vec::new();
-    let mut all_restarted = true;
+    let mut unrestored = Vec::new();
     for index in in_reverse_order(pass) {
         pass.next.stages[index].phase = StagePhase::RollingBack;
         let name = pass.next.stages[index].name.clone();
@@ -215,19 +216,17 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
             blockers.push(format!("the preserved copy knows nothing of stage {name}"));
             continue;
         };
-        if let Some(blocker) = restore_keys(pass, index, seen) {
-            all_restarted = false;
-            blockers.extend(blocker);
-            continue;
+        if let Some(found) = restore_keys(pass, index, seen) {
+            unrestored.extend(seen.workloads.iter().map(|workload| workload.workload.clone()));
+            blockers.extend(found);
         }
-        let token = restart_token(pass);
-        all_restarted &= workload::restart_all(pass, &name, &seen.workloads, &token);
     }
+    let all_restarted = restart_restored(pass, &unrestored);
     if !blockers.is_empty() {
         pass.look_again(WORLD_POLL);
         return blocked(pass, reasons::OWNERSHIP_CONFLICT, &blockers.join("; "));
     }
-    if !all_restarted || pass.effect_taken() {
+    if !unrestored.is_empty() || !all_restarted || pass.effect_taken() {
         return pass.outlook(
             Phase::RollingBack,
             "legacy keys are put back and workloads restarted".to_owned(),
@@ -236,16 +235,33 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
     wait_for_pods(pass)
 }
 
+/// Restarts, the stage promoted last first, every workload whose keys are all back; a workload that several stages
+/// restart waits for the keys of each, so that no pod starts on a mixture. `true`: all of them are restarted.
+fn restart_restored(pass: &mut Pass<'_>, unrestored: &[WorkloadReference]) -> bool {
+    let number = pass.next.rollback.as_ref().map_or(0, |rollback| rollback.number);
+    let token = workload::legacy_token(pass, number);
+    let mut all = true;
+    for index in in_reverse_order(pass) {
+        let name = pass.next.stages[index].name.clone();
+        let Some(seen) = pass.input.observed.backward.get(&name) else {
+            continue;
+        };
+        let restored: Vec<WorkloadObserved> = seen
+            .workloads
+            .iter()
+            .filter(|w| !unrestored.contains(&w.workload))
+            .cloned()
+            .collect();
+        all &= workload::restart_all(pass, &name, &restored, &token);
+    }
+    all
+}
+
 fn unpreserved(pass: &Pass<'_>) -> Option<String> {
     pass.next
         .legacy
         .is_none()
         .then(|| "nothing was preserved".to_owned())
-}
-
-fn restart_token(pass: &Pass<'_>) -> String {
-    let number = pass.next.rollback.as_ref().map_or(0, |rollback| rollback.number);
-    format!("{}-legacy-{number}", pass.next.run)
 }
 
 /// Indexes of the promoted stages, the one promoted last first.

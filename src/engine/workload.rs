@@ -8,6 +8,17 @@ use super::{
 /// Container restarts of new pods after which they are taken to be crashing, not starting.
 pub(super) const CRASH_RESTARTS: i64 = 3;
 
+/// What the pod templates of a stage's workloads carry on the candidate. Names the stage, too: two stages in a row may
+/// restart one workload, each for its own keys.
+pub(super) fn candidate_token(pass: &Pass<'_>, stage: &str, attempt: i64) -> String {
+    format!("{}/{}/candidate/{stage}/{attempt}", pass.input.uid, pass.next.run)
+}
+
+/// What the pod templates of all workloads carry after a rollback.
+pub(super) fn legacy_token(pass: &Pass<'_>, rollback: i64) -> String {
+    format!("{}/{}/legacy/{rollback}", pass.input.uid, pass.next.run)
+}
+
 /// How far the workloads of a stage are.
 pub(super) enum Restarting {
     /// Every pod runs the present configuration and is ready.

@@ -66,7 +66,7 @@ pub(super) fn promoting(step: &mut Step<'_, '_>) {
         return;
     }
     let attempt = step.record().attempt;
-    let token = format!("{}-candidate-{attempt}", step.pass.next.run);
+    let token = workload::candidate_token(step.pass, &step.stage.name, attempt);
     let (name, workloads) = (step.stage.name.clone(), &step.seen.workloads);
     if !workload::restart_all(step.pass, &name, workloads, &token) {
         return step.say("its workloads are restarted");

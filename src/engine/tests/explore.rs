@@ -31,32 +31,26 @@ enum Happening {
     Nothing,
     AttemptsPass,
     AttemptsFail,
-    AttemptsErr,
     PodsReady,
     PodsCrash,
     OperatorRestarts,
     CommandLegacy,
     CommandCandidate,
     Approve,
-    Pause,
-    Unpause,
     Retry,
     CandidateRotated,
 }
 
-const ALL: [Happening; 14] = [
+const ALL: [Happening; 11] = [
     Happening::Nothing,
     Happening::AttemptsPass,
     Happening::AttemptsFail,
-    Happening::AttemptsErr,
     Happening::PodsReady,
     Happening::PodsCrash,
     Happening::OperatorRestarts,
     Happening::CommandLegacy,
     Happening::CommandCandidate,
     Happening::Approve,
-    Happening::Pause,
-    Happening::Unpause,
     Happening::Retry,
     Happening::CandidateRotated,
 ];
@@ -66,7 +60,6 @@ fn happen(world: &mut World, what: Happening) {
         Happening::Nothing => {}
         Happening::AttemptsPass => finish(world, Verdict::Pass),
         Happening::AttemptsFail => finish(world, Verdict::Fail),
-        Happening::AttemptsErr => finish(world, Verdict::Error),
         Happening::PodsReady => {
             world.unsettled.clear();
             world.now += jiff::SignedDuration::from_secs(6);
@@ -78,8 +71,6 @@ fn happen(world: &mut World, what: Happening) {
         Happening::CommandLegacy => world.spec.active_config = ActiveConfig::Legacy,
         Happening::CommandCandidate => world.spec.active_config = ActiveConfig::Candidate,
         Happening::Approve => world.spec.approved_stages = vec!["a".into()],
-        Happening::Pause => world.spec.paused = true,
-        Happening::Unpause => world.spec.paused = false,
         // One retry and one rotation are enough to tell them from none; more would only make more numbers.
         Happening::Retry => world.spec.retry = "again".into(),
         Happening::CandidateRotated => world.candidate = 2,

@@ -29,7 +29,7 @@ fn command(world: &mut World, active: ActiveConfig) {
 fn a_rollout_preserves_measures_promotes_in_order_and_completes() {
     let mut world = World::new(DIAMOND);
     world.run_until(Phase::Completed);
-    assert!(world.all_on("candidate-1"));
+    assert!(world.all_on("candidate-1") && world.pods_run_on("candidate-1"));
     assert_eq!(world.status.active_config, ActiveNow::Candidate);
     assert_eq!(world.status.progress, "3/3");
     assert!(world.effects[0].starts_with("preserve legacy"));
@@ -140,6 +140,46 @@ fn a_rollback_needs_no_pod_of_the_candidate_to_become_ready() {
         world.status.recorded.failure.clone().expect("latched").reason,
         reasons::RESTART_FAILED
     );
+}
+
+/// Two stages in a row that restart one workload, each for a key of its own.
+const SHARED: &str = r#"
+legacy: {connection: {secretRef: {name: old, key: uri}}}
+stages:
+- name: a
+  config: [{configMap: a, set: {POOL: {value: "9"}}}]
+  workloads: [{kind: Deployment, name: shared}]
+- name: b
+  dependsOn: [a]
+  config: [{configMap: b, set: {POOL: {value: "9"}}}]
+  workloads: [{kind: Deployment, name: shared}]
+"#;
+
+#[test]
+fn a_workload_that_two_stages_restart_reads_the_keys_of_both_forward_and_back() {
+    let mut world = World::new(SHARED);
+    world.run_until(Phase::Completed);
+    assert!(world.pods_run_on("candidate-1"), "{:?}", world.read);
+    command(&mut world, ActiveConfig::Legacy);
+    world.run_until(Phase::RolledBack);
+    assert!(world.pods_run_on("legacy"), "{:?}", world.read);
+    let restarts = effects_of(&world, "restart").len();
+    assert_eq!(
+        restarts, 3,
+        "one a stage forward, one for all back: {:?}",
+        world.effects
+    );
+}
+
+#[test]
+fn a_restart_by_an_earlier_rollout_is_not_taken_for_our_own() {
+    let mut first = World::new(SINGLE);
+    first.run_until(Phase::Completed);
+    let mut second = World::new(SINGLE);
+    second.uid = "another".into();
+    second.tokens = first.tokens.clone();
+    second.run_until(Phase::Completed);
+    assert_eq!(effects_of(&second, "restart").len(), 1, "{:?}", second.effects);
 }
 
 #[test]

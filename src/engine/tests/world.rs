@@ -24,12 +24,15 @@ pub type Verdicts = BTreeMap<AttemptScope, Verdict>;
 
 #[derive(Clone)]
 pub struct World {
+    pub uid: String,
     pub spec: DatabaseRolloutSpec,
     pub status: DatabaseRolloutStatus,
     pub now: Timestamp,
     /// The values that objects hold, by name of the value.
     pub live: BTreeMap<ObjectReference, String>,
     pub tokens: BTreeMap<String, String>,
+    /// What the pods of each workload have read: the live values of its stages' objects at its last restart.
+    pub read: BTreeMap<String, BTreeSet<String>>,
     /// Workloads whose pods are not there yet.
     pub unsettled: BTreeSet<String>,
     /// Workloads whose pods crash while they are on the candidate.
@@ -56,11 +59,13 @@ impl World {
     pub fn new(spec: &str) -> Self {
         let spec: DatabaseRolloutSpec = serde_saphyr::from_str(spec).expect("the spec of a test is YAML");
         let mut world = Self {
+            uid: "uid".into(),
             spec,
             status: DatabaseRolloutStatus::default(),
             now: "2026-01-01T00:00:00Z".parse().expect("a time"),
             live: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            read: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             crashing: BTreeSet::new(),
             copy: None,
@@ -205,6 +210,7 @@ impl World {
         let (plan, command, observed) = (self.plan(), self.command(), self.observe());
         decide(&Input {
             name: "shop",
+            uid: &self.uid,
             command: &command,
             plan: plan.as_ref().map_err(Vec::as_slice),
             recorded: &self.status.recorded,
@@ -300,6 +306,8 @@ impl World {
             Effect::Restart { workload, token, .. } => {
                 self.tokens.insert(workload.to_string(), token.clone());
                 self.unsettled.insert(workload.to_string());
+                let read = self.values_of(workload);
+                self.read.insert(workload.to_string(), read);
             }
             Effect::DeletePod { .. } => {}
             Effect::Release { secret_names } => {
@@ -311,6 +319,26 @@ impl World {
                 self.copy = None;
             }
         }
+    }
+
+    fn values_of(&self, workload: &crate::api::WorkloadReference) -> BTreeSet<String> {
+        let (_, footprints) = self.copy.as_ref().expect("a restart without a copy");
+        let reading = footprints
+            .values()
+            .filter(|footprint| footprint.workloads.contains(workload));
+        let objects: BTreeSet<ObjectReference> = reading.flat_map(|f| f.bindings.keys().cloned()).collect();
+        self.live
+            .iter()
+            .filter(|(object, _)| objects.contains(object))
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    /// Whether every pod that was restarted runs on nothing but that value.
+    pub fn pods_run_on(&self, value: &str) -> bool {
+        self.read
+            .values()
+            .all(|read| read.iter().all(|held| held == value))
     }
 
     /// P7 and "preserve before the first write": a copy, an intent, and evidence that passed for exactly this.
