@@ -146,7 +146,12 @@ impl Server {
     /// A new database, owned by a new role.
     pub async fn database(&self) -> Database<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.database_named(format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+            .await
+    }
+
+    /// A new database of that name, owned by a new role of that name.
+    pub async fn database_named(&self, name: String) -> Database<'_> {
         let quoted = PASSWORD.replace('\'', "''");
         self.execute(
             "postgres",
@@ -199,6 +204,20 @@ impl Database<'_> {
     }
 
     pub fn target_with_password(&self, password: &str) -> Target {
+        let uri = ConnectionUri::parse(&self.uri_with_password(password)).unwrap();
+        Target {
+            uri,
+            tls: tls(TlsMode::VerifyFull),
+            ca_pem: Some(self.server.ca_pem()),
+        }
+    }
+
+    /// The connection URI, as a Secret holds it.
+    pub fn uri(&self) -> String {
+        self.uri_with_password(PASSWORD)
+    }
+
+    fn uri_with_password(&self, password: &str) -> String {
         let encoded: String = password
             .bytes()
             .fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
@@ -209,13 +228,7 @@ impl Database<'_> {
             parameters,
             ..
         } = self;
-        let uri = format!("postgresql://{name}:{encoded}@{host}:{port}/{name}{parameters}\n");
-        let uri = ConnectionUri::parse(&uri).unwrap();
-        Target {
-            uri,
-            tls: tls(TlsMode::VerifyFull),
-            ca_pem: Some(self.server.ca_pem()),
-        }
+        format!("postgresql://{name}:{encoded}@{host}:{port}/{name}{parameters}\n")
     }
 }
 

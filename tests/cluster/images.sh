@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds cutover and the sample application, and gives them to the local
+# cluster in a folder as the images cutover:dev and shop:dev.
+set -euo pipefail
+
+if (($# != 1)); then
+    echo "usage: $0 DIR" >&2
+    exit 2
+fi
+dir=$(realpath -m "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+cargo build --locked --bin cutover --example shop >&2
+
+target=${CARGO_TARGET_DIR:-target}
+load() { # name, executable
+    target/localcluster/localcluster load-image --dir "$dir" --name "$1" "$2"
+}
+load cutover:dev "$target/debug/cutover"
+load shop:dev "$target/debug/examples/shop"

@@ -1,0 +1,101 @@
+//! The operator as its own process, so that it can be killed.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use crate::cluster;
+
+pub struct Operator {
+    namespace: String,
+    child: Child,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Operator {
+    pub fn start(namespace: &str) -> Self {
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}.log"));
+        let _ = std::fs::remove_file(&log);
+        let port = free_port();
+        let child = spawn(namespace, &log, port);
+        Self {
+            namespace: namespace.to_owned(),
+            child,
+            log,
+            port,
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.namespace, &self.log, self.port);
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A figure of `/metrics`, summed over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let body = self.get("/metrics").await;
+        let values = body
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .filter_map(|line| line.rsplit(' ').next());
+        values.filter_map(|value| value.parse::<f64>().ok()).sum()
+    }
+
+    /// The answer of an endpoint, headers included.
+    pub async fn get(&self, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(namespace: &str, log: &PathBuf, port: u16) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a log file");
+    Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .arg("controller")
+        .arg("--kubeconfig")
+        .arg(cluster::kubeconfig())
+        .args(["--namespace", namespace, "--listen", &format!("127.0.0.1:{port}")])
+        .args(["--log", "debug,hyper=info,h2=info,tower=info"])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the operator starts")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
+}
