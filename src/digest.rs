@@ -32,14 +32,11 @@ pub fn keyed<'a>(key: &[u8], parts: impl IntoIterator<Item = &'a [u8]>) -> Strin
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .take(SHOWN_BYTES)
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().take(SHOWN_BYTES).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod operator;
 #[allow(dead_code, reason = "shared with other tests")]
 mod postgres;
 #[path = "support/shop.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod shop;
 
 #[path = "rollout/bad_input.rs"]

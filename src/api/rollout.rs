@@ -8,6 +8,7 @@ use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, Stage, 
 
 /// Moves an application from its legacy database configuration to a candidate one, stage by stage, and puts the
 /// preserved legacy configuration back when anything fails or when `activeConfig` is set to `Legacy`.
+#[allow(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 #[derive(CustomResource, Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
 #[kube(
     group = "cutover.dev",

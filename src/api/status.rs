@@ -205,7 +205,7 @@ pub struct StageRecord {
     /// The load of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadResult>,
-    /// What was written: the fields that other managers (GitOps) should leave alone meanwhile.
+    /// What was written: the fields that other managers (`GitOps`) should leave alone meanwhile.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<BindingRecord>,
 }

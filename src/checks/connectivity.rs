@@ -27,9 +27,7 @@ pub(super) async fn ask(question: &ConnectivityCheck, target: &Target, options: 
         }
         Err(error) => Answer::new(Verdict::Fail, error.to_string()),
     };
-    answer.expected = question
-        .min_server_version
-        .map(|version| format!("PostgreSQL {version} or later"));
+    answer.expected = question.min_server_version.map(|version| format!("PostgreSQL {version} or later"));
     answer
 }
 
@@ -48,31 +46,19 @@ async fn examine(question: &ConnectivityCheck, session: &Session, patience: Dura
         }
     };
     let facts = session.facts();
-    let version = if facts.version.is_empty() {
-        "of unknown version"
-    } else {
-        &facts.version
-    };
+    let version = if facts.version.is_empty() { "of unknown version" } else { &facts.version };
     let measured = format!("PostgreSQL {version}, {}, {}", facts.tls, describe(&round_trips));
     let (verdict, message) = match (question.min_server_version, facts.major_version()) {
-        (Some(wanted), Some(major)) if major < wanted => (
-            Verdict::Fail,
-            format!("the server is PostgreSQL {version}, which is older than {wanted}"),
-        ),
-        (Some(wanted), None) => (
-            Verdict::Fail,
-            format!("the server does not say its version, which must be {wanted} or later"),
-        ),
+        (Some(wanted), Some(major)) if major < wanted => {
+            (Verdict::Fail, format!("the server is PostgreSQL {version}, which is older than {wanted}"))
+        }
+        (Some(wanted), None) => {
+            (Verdict::Fail, format!("the server does not say its version, which must be {wanted} or later"))
+        }
         _ => (Verdict::Pass, measured.clone()),
     };
     let samples = i64::try_from(round_trips.len()).unwrap_or(0);
-    Answer {
-        verdict,
-        message,
-        measured: Some(measured),
-        samples,
-        ..Answer::default()
-    }
+    Answer { verdict, message, measured: Some(measured), samples, ..Answer::default() }
 }
 
 /// The round trips, fastest first.
@@ -80,11 +66,7 @@ async fn measure(session: &Session) -> Result<Vec<Duration>, Fault> {
     let mut round_trips = Vec::with_capacity(ROUND_TRIPS);
     for _ in 0..ROUND_TRIPS {
         let started = Instant::now();
-        session
-            .client()
-            .simple_query("SELECT 1")
-            .await
-            .map_err(|error| session.explain(&error))?;
+        session.client().simple_query("SELECT 1").await.map_err(|error| session.explain(&error))?;
         round_trips.push(started.elapsed());
     }
     round_trips.sort_unstable();
@@ -95,12 +77,7 @@ fn describe(sorted: &[Duration]) -> String {
     let (Some(min), Some(median)) = (sorted.first(), sorted.get(sorted.len() / 2)) else {
         return "no round trip".to_owned();
     };
-    format!(
-        "round trip {} (min of {}), {} (median)",
-        milliseconds(*min),
-        sorted.len(),
-        milliseconds(*median)
-    )
+    format!("round trip {} (min of {}), {} (median)", milliseconds(*min), sorted.len(), milliseconds(*median))
 }
 
 /// Hundredths of a millisecond: what a round trip within a data centre differs by.
@@ -116,10 +93,7 @@ mod tests {
     #[test]
     fn round_trips_are_described_by_minimum_and_median() {
         let sorted = [310, 330, 405, 500, 9_000].map(Duration::from_micros);
-        assert_eq!(
-            describe(&sorted),
-            "round trip 0.31 ms (min of 5), 0.40 ms (median)"
-        );
+        assert_eq!(describe(&sorted), "round trip 0.31 ms (min of 5), 0.40 ms (median)");
         assert_eq!(milliseconds(Duration::from_millis(12)), "12.00 ms");
     }
 }

@@ -36,21 +36,10 @@ impl Decimal {
         let leading_zeros = i64::try_from(all.len() - significant.len()).ok()?;
         let digits = significant.trim_end_matches('0').to_owned();
         if digits.is_empty() {
-            return Some(Self {
-                is_negative: false,
-                digits,
-                magnitude: 0,
-            });
+            return Some(Self { is_negative: false, digits, magnitude: 0 });
         }
-        let magnitude = i64::try_from(whole.len())
-            .ok()?
-            .checked_sub(leading_zeros)?
-            .checked_add(exponent)?;
-        Some(Self {
-            is_negative,
-            digits,
-            magnitude,
-        })
+        let magnitude = i64::try_from(whole.len()).ok()?.checked_sub(leading_zeros)?.checked_add(exponent)?;
+        Some(Self { is_negative, digits, magnitude })
     }
 
     fn compare_absolute(&self, other: &Self) -> Ordering {
@@ -59,10 +48,9 @@ impl Decimal {
             (true, false) => Ordering::Less,
             (false, true) => Ordering::Greater,
             // Neither starts with a zero, so the larger magnitude wins; then the digits compare like words.
-            (false, false) => self
-                .magnitude
-                .cmp(&other.magnitude)
-                .then_with(|| self.digits.cmp(&other.digits)),
+            (false, false) => {
+                self.magnitude.cmp(&other.magnitude).then_with(|| self.digits.cmp(&other.digits))
+            }
         }
     }
 }
@@ -105,14 +93,9 @@ mod tests {
 
     #[test]
     fn the_same_number_is_equal_however_it_is_written() {
-        for (a, b) in [
-            ("0", "-0.00"),
-            ("1", "1.000"),
-            ("100", "1e2"),
-            ("0.05", "5e-2"),
-            (".5", "0.50"),
-            ("+7", "007"),
-        ] {
+        for (a, b) in
+            [("0", "-0.00"), ("1", "1.000"), ("100", "1e2"), ("0.05", "5e-2"), (".5", "0.50"), ("+7", "007")]
+        {
             assert_eq!(number(a), number(b), "{a} {b}");
             assert_eq!(number(a).cmp(&number(b)), Ordering::Equal, "{a} {b}");
         }

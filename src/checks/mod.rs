@@ -76,11 +76,7 @@ struct Answer {
 
 impl Answer {
     fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            message: message.into(),
-            ..Self::default()
-        }
+        Self { verdict, message: message.into(), ..Self::default() }
     }
 }
 
@@ -90,10 +86,7 @@ pub async fn run(check: &Check, sides: &Sides) -> CheckResult {
     let started = Instant::now();
     let answer = match duration::parse(&check.timeout) {
         Ok(timeout) => within(timeout, Box::pin(ask(check, sides, timeout))).await,
-        Err(error) => Answer::new(
-            Verdict::Error,
-            format!("the check's timeout can't be read: {error}"),
-        ),
+        Err(error) => Answer::new(Verdict::Error, format!("the check's timeout can't be read: {error}")),
     };
     record(&check.name, answer, started)
 }
@@ -102,11 +95,8 @@ pub async fn run(check: &Check, sides: &Sides) -> CheckResult {
 pub async fn probe(target: &Target, name: &str) -> CheckResult {
     let started = Instant::now();
     let question = ConnectivityCheck::default();
-    let answer = within(
-        PROBE_TIMEOUT,
-        connectivity::ask(&question, target, options("probe", PROBE_TIMEOUT)),
-    )
-    .await;
+    let answer =
+        within(PROBE_TIMEOUT, connectivity::ask(&question, target, options("probe", PROBE_TIMEOUT))).await;
     record(name, answer, started)
 }
 
@@ -123,10 +113,7 @@ async fn ask(check: &Check, sides: &Sides, timeout: Duration) -> Answer {
     if let Some(question) = &check.workload {
         return workload::ask(question, sides.workloads.as_ref()).await;
     }
-    Answer::new(
-        Verdict::Error,
-        "the check asks nothing: give one of connectivity, sql and workload",
-    )
+    Answer::new(Verdict::Error, "the check asks nothing: give one of connectivity, sql and workload")
 }
 
 const NO_CANDIDATE: &str = "the check is about the candidate, and spec.candidate is not set: set it, or ask legacy (against: Legacy)";
@@ -134,20 +121,13 @@ const NO_CANDIDATE: &str = "the check is about the candidate, and spec.candidate
 async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> Answer {
     tokio::time::timeout(timeout, question).await.unwrap_or_else(|_| {
         let limit = duration::format(timeout);
-        Answer::new(
-            Verdict::Error,
-            format!("no answer within the check's timeout of {limit}"),
-        )
+        Answer::new(Verdict::Error, format!("no answer within the check's timeout of {limit}"))
     })
 }
 
 /// A step gets less than the whole timeout, so that the answer can still name the step that took too long.
 fn options(purpose: &'static str, timeout: Duration) -> ConnectOptions {
-    ConnectOptions {
-        purpose,
-        step_timeout: (timeout * 4 / 5).min(MAX_STEP),
-        byte_budget: BYTE_BUDGET,
-    }
+    ConnectOptions { purpose, step_timeout: (timeout * 4 / 5).min(MAX_STEP), byte_budget: BYTE_BUDGET }
 }
 
 fn record(name: &str, answer: Answer, started: Instant) -> CheckResult {

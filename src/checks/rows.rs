@@ -54,25 +54,15 @@ pub(super) struct Trouble {
 
 impl Trouble {
     fn fail(message: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            message: message.into(),
-        }
+        Self { verdict: Verdict::Fail, message: message.into() }
     }
 }
 
 impl From<ConnectError> for Trouble {
     fn from(error: ConnectError) -> Self {
         // Trouble with the connection says nothing about what was asked. A role that must not be used does not heal.
-        let verdict = if error.is_refused_role() {
-            Verdict::Fail
-        } else {
-            Verdict::Error
-        };
-        Self {
-            verdict,
-            message: error.to_string(),
-        }
+        let verdict = if error.is_refused_role() { Verdict::Fail } else { Verdict::Error };
+        Self { verdict, message: error.to_string() }
     }
 }
 
@@ -97,37 +87,22 @@ async fn fetch_in(session: &Session, query: &str, statement_timeout: Duration) -
         idle_in_transaction_timeout: statement_timeout,
     };
     let explain = |error: &tokio_postgres::Error| judge(&session.explain(error), statement_timeout);
-    session
-        .begin(&limits)
-        .await
-        .map_err(|fault| judge(&fault, statement_timeout))?;
-    session
-        .client()
-        .batch_execute(TEXT_FORM)
-        .await
-        .map_err(|error| explain(&error))?;
+    session.begin(&limits).await.map_err(|fault| judge(&fault, statement_timeout))?;
+    session.client().batch_execute(TEXT_FORM).await.map_err(|error| explain(&error))?;
     let columns = inspect(session, query, &explain).await?;
     // The simple protocol gives every type in its text form, which the driver's extended protocol does not. It would
     // also run several statements; that this is a single one was just proved by preparing it.
-    let stream = session
-        .client()
-        .simple_query_raw(query)
-        .await
-        .map_err(|error| explain(&error))?;
+    let stream = session.client().simple_query_raw(query).await.map_err(|error| explain(&error))?;
     let mut stream = pin!(stream);
-    let mut answer = Rows {
-        columns,
-        rows: Vec::new(),
-    };
+    let mut answer = Rows { columns, rows: Vec::new() };
     let mut bytes = 0;
     while let Some(message) = stream.try_next().await.map_err(|error| explain(&error))? {
         let SimpleQueryMessage::Row(row) = message else {
             continue;
         };
         let values = (0..row.len()).map(|index| Ok(row.try_get(index)?.map(str::to_owned)));
-        let values: Vec<Option<String>> = values
-            .collect::<Result<_, _>>()
-            .map_err(|error| explain(&error))?;
+        let values: Vec<Option<String>> =
+            values.collect::<Result<_, _>>().map_err(|error| explain(&error))?;
         bytes += values.iter().flatten().map(String::len).sum::<usize>();
         if answer.rows.len() == MAX_ROWS {
             return Err(Trouble::fail(format!(
@@ -148,11 +123,7 @@ async fn inspect(
     query: &str,
     explain: &impl Fn(&tokio_postgres::Error) -> Trouble,
 ) -> Result<Vec<Kind>, Trouble> {
-    let statement = session
-        .client()
-        .prepare(query)
-        .await
-        .map_err(|error| explain(&error))?;
+    let statement = session.client().prepare(query).await.map_err(|error| explain(&error))?;
     if !statement.params().is_empty() {
         return Err(Trouble::fail(
             "the statement has parameters ($1, …), and a check has none to give; write the values",
@@ -163,11 +134,7 @@ async fn inspect(
             "the statement returns no rows; a check needs one that does, such as a SELECT",
         ));
     }
-    Ok(statement
-        .columns()
-        .iter()
-        .map(|column| kind(column.type_()))
-        .collect())
+    Ok(statement.columns().iter().map(|column| kind(column.type_())).collect())
 }
 
 fn kind(column: &Type) -> Kind {
@@ -199,18 +166,12 @@ fn judge(fault: &Fault, statement_timeout: Duration) -> Trouble {
             let message = format!(
                 "the statement did not finish within {limit}: give the check a longer timeout, or make it faster ({fault})"
             );
-            return Trouble {
-                verdict: Verdict::Error,
-                message,
-            };
+            return Trouble { verdict: Verdict::Error, message };
         }
         ErrorClass::Privilege | ErrorClass::Syntax | ErrorClass::Undefined | ErrorClass::Data => {
             Verdict::Fail
         }
         _ => Verdict::Error,
     };
-    Trouble {
-        verdict,
-        message: fault.to_string(),
-    }
+    Trouble { verdict, message: fault.to_string() }
 }

@@ -27,17 +27,12 @@ pub(super) async fn ask(question: &SqlCheck, sides: &Sides, timeout: Duration) -
         (SqlTarget::Both, candidate) => (Some(&sides.legacy), candidate),
     };
     // At once, so that both are asked about the same moment as nearly as two servers can be.
-    let (legacy, candidate) = tokio::join!(
-        fetch_some(targets.0, question, timeout),
-        fetch_some(targets.1, question, timeout)
-    );
+    let (legacy, candidate) =
+        tokio::join!(fetch_some(targets.0, question, timeout), fetch_some(targets.1, question, timeout));
     let mut answer = if question.same {
         compare(legacy, candidate)
     } else {
-        combine(
-            legacy.map(|rows| judge(question, rows)),
-            candidate.map(|rows| judge(question, rows)),
-        )
+        combine(legacy.map(|rows| judge(question, rows)), candidate.map(|rows| judge(question, rows)))
     };
     answer.expected = Some(expectation(question));
     answer
@@ -92,27 +87,15 @@ fn judge(question: &SqlCheck, rows: Result<Rows, Trouble>) -> Answer {
                 rows.len(),
                 columns.len()
             );
-            return Answer {
-                samples,
-                ..Answer::new(Verdict::Fail, message)
-            };
+            return Answer { samples, ..Answer::new(Verdict::Fail, message) };
         }
     };
     let shown = show(kind, value);
     let (verdict, message) = match fault(question, kind, value) {
-        None => (
-            Verdict::Pass,
-            format!("the statement answers {shown}, as expected"),
-        ),
+        None => (Verdict::Pass, format!("the statement answers {shown}, as expected")),
         Some(reason) => (Verdict::Fail, format!("the statement answers {shown}, {reason}")),
     };
-    Answer {
-        verdict,
-        message,
-        measured: Some(shown),
-        samples,
-        ..Answer::default()
-    }
+    Answer { verdict, message, measured: Some(shown), samples, ..Answer::default() }
 }
 
 /// What is wrong with the value, if anything.
@@ -124,14 +107,10 @@ fn fault(question: &SqlCheck, kind: Kind, value: Option<&str>) -> Option<String>
     let Some(number) = value.and_then(Decimal::parse) else {
         return Some("which is not a number".to_owned());
     };
-    let bound = |text: &Option<String>| {
-        text.as_deref()
-            .map(|text| (text.to_owned(), Decimal::parse(text)))
-    };
-    for (bound, is_below, word) in [
-        (bound(&question.min), false, "below"),
-        (bound(&question.max), true, "above"),
-    ] {
+    let bound = |text: &Option<String>| text.as_deref().map(|text| (text.to_owned(), Decimal::parse(text)));
+    for (bound, is_below, word) in
+        [(bound(&question.min), false, "below"), (bound(&question.max), true, "above")]
+    {
         match bound {
             Some((text, None)) => return Some(format!("and the bound {text} is not a number")),
             Some((text, Some(limit))) if (is_below && number > limit) || (!is_below && number < limit) => {
@@ -206,10 +185,7 @@ fn difference(legacy: &Rows, candidate: &Rows) -> Option<String> {
     for (index, (left, right)) in legacy.rows.iter().zip(&candidate.rows).enumerate() {
         if let Some(column) = left.iter().zip(right).position(|(left, right)| left != right) {
             let kind = legacy.columns.get(column).copied().unwrap_or(Kind::Other);
-            let (left, right) = (
-                show(kind, left[column].as_deref()),
-                show(kind, right[column].as_deref()),
-            );
+            let (left, right) = (show(kind, left[column].as_deref()), show(kind, right[column].as_deref()));
             return Some(format!(
                 "row {}, column {}: legacy has {left}, the candidate {right}; if the order is open, add an ORDER BY",
                 index + 1,

@@ -21,22 +21,12 @@ fn judge(question: &WorkloadCheck, workloads: &[WorkloadPods]) -> Answer {
         .iter()
         .filter(|workload| workload.ready < workload.desired)
         .map(|workload| {
-            format!(
-                "{} has {} of {} pods ready",
-                workload.workload, workload.ready, workload.desired
-            )
+            format!("{} has {} of {} pods ready", workload.workload, workload.ready, workload.desired)
         })
         .collect();
     if restarts > limit {
-        let who: Vec<_> = workloads
-            .iter()
-            .filter(|w| w.restarts > 0)
-            .map(|w| w.workload.as_str())
-            .collect();
-        faults.push(format!(
-            "{restarts} restarts are more than the limit of {limit} ({})",
-            who.join(", ")
-        ));
+        let who: Vec<_> = workloads.iter().filter(|w| w.restarts > 0).map(|w| w.workload.as_str()).collect();
+        faults.push(format!("{restarts} restarts are more than the limit of {limit} ({})", who.join(", ")));
     }
     let measured = format!("{ready}/{desired} ready, {restarts} restarts");
     let (verdict, message) = if workloads.is_empty() {
@@ -45,10 +35,7 @@ fn judge(question: &WorkloadCheck, workloads: &[WorkloadPods]) -> Answer {
         (Verdict::Fail, faults.join("; "))
     } else if desired == 0 {
         // Scaled to zero on purpose, perhaps; but nothing was seen running.
-        (
-            Verdict::Warn,
-            "no pods are wanted, so none could be seen running".to_owned(),
-        )
+        (Verdict::Warn, "no pods are wanted, so none could be seen running".to_owned())
     } else {
         (Verdict::Pass, measured.clone())
     };
@@ -67,12 +54,7 @@ mod tests {
     use super::*;
 
     fn pods(desired: i64, ready: i64, restarts: i64) -> WorkloadPods {
-        WorkloadPods {
-            workload: "Deployment/api".to_owned(),
-            desired,
-            ready,
-            restarts,
-        }
+        WorkloadPods { workload: "Deployment/api".to_owned(), desired, ready, restarts }
     }
 
     fn verdict(max_restarts: i32, workloads: &[WorkloadPods]) -> (Verdict, String) {
@@ -82,10 +64,7 @@ mod tests {
 
     #[test]
     fn all_pods_ready_and_up_pass() {
-        assert_eq!(
-            verdict(0, &[pods(3, 3, 0)]),
-            (Verdict::Pass, "3/3 ready, 0 restarts".to_owned())
-        );
+        assert_eq!(verdict(0, &[pods(3, 3, 0)]), (Verdict::Pass, "3/3 ready, 0 restarts".to_owned()));
         assert_eq!(verdict(2, &[pods(1, 1, 1), pods(1, 1, 1)]).0, Verdict::Pass);
     }
 

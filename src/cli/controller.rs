@@ -49,30 +49,18 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow!("a TLS provider is installed already"))?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(operate(options))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(operate(options))
 }
 
 async fn operate(options: &Options) -> anyhow::Result<()> {
     let client = client(options).await?;
-    let namespaces: Vec<String> = options
-        .namespaces
-        .iter()
-        .filter(|name| !name.is_empty())
-        .cloned()
-        .collect();
+    let namespaces: Vec<String> =
+        options.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
     let context = Arc::new(controller::Context::new(client.clone(), namespaces.len().max(1)));
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let server = serve::serve(options.listen, context.clone(), stop.clone().cancelled_owned());
-    let operator = controller::run(
-        client,
-        &namespaces,
-        context,
-        stop.clone().cancelled_owned().shared(),
-    );
+    let operator = controller::run(client, &namespaces, context, stop.clone().cancelled_owned().shared());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?namespaces, "cutover runs");
     let served = tokio::join!(
         async {
@@ -84,9 +72,7 @@ async fn operate(options: &Options) -> anyhow::Result<()> {
         operator
     );
     tracing::info!("cutover has stopped");
-    served
-        .0
-        .with_context(|| format!("cannot serve on {}", options.listen))
+    served.0.with_context(|| format!("cannot serve on {}", options.listen))
 }
 
 async fn client(options: &Options) -> anyhow::Result<Client> {

@@ -55,10 +55,7 @@ pub(super) struct PreservedBinding {
 
 impl PreservedBinding {
     pub fn object(&self) -> ObjectReference {
-        ObjectReference {
-            kind: self.kind,
-            name: self.name.clone(),
-        }
+        ObjectReference { kind: self.kind, name: self.name.clone() }
     }
 }
 
@@ -93,13 +90,7 @@ impl Copy {
                     .iter()
                     .map(|binding| (binding.object(), binding.values.keys().cloned().collect()))
                     .collect();
-                (
-                    stage.name.clone(),
-                    Footprint {
-                        bindings,
-                        workloads: stage.workloads.clone(),
-                    },
-                )
+                (stage.name.clone(), Footprint { bindings, workloads: stage.workloads.clone() })
             })
             .collect()
     }
@@ -111,10 +102,7 @@ impl Copy {
             (DIGEST_KEY.to_owned(), ByteString(key.to_vec())),
         ]);
         let labels = BTreeMap::from([
-            (
-                "app.kubernetes.io/managed-by".to_owned(),
-                FIELD_MANAGER.to_owned(),
-            ),
+            ("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned()),
             (ROLLOUT_UID_LABEL.to_owned(), rollout_uid.to_owned()),
         ]);
         Ok(Secret {
@@ -164,15 +152,10 @@ pub(super) fn read(object: Option<&ConfigObject>, rollout_uid: &str) -> Found {
         return Found::Damaged(format!("its {DIGEST_KEY} has not {DIGEST_KEY_BYTES} bytes"));
     }
     match serde_json::from_slice::<Copy>(bytes) {
-        Ok(copy) if copy.version == FORMAT_VERSION => Found::Intact {
-            copy: Box::new(copy),
-            key: key.to_vec(),
-            digest: digest::keyed(key, [bytes]),
-        },
-        Ok(copy) => Found::Damaged(format!(
-            "its format {} is of another version of cutover",
-            copy.version
-        )),
+        Ok(copy) if copy.version == FORMAT_VERSION => {
+            Found::Intact { copy: Box::new(copy), key: key.to_vec(), digest: digest::keyed(key, [bytes]) }
+        }
+        Ok(copy) => Found::Damaged(format!("its format {} is of another version of cutover", copy.version)),
         // The parser's message may quote a value.
         Err(_) => Found::Damaged(format!("its {COPY_KEY} cannot be read")),
     }
@@ -185,10 +168,86 @@ pub(super) fn value_to_restore(
     legacy: Option<&ConfigObject>,
     leads_to_legacy: bool,
 ) -> Vec<u8> {
-    let live = preserved
-        .origin
-        .as_ref()
-        .filter(|_| leads_to_legacy)
-        .and_then(|origin| legacy?.value(origin));
+    let live = preserved.origin.as_ref().filter(|_| leads_to_legacy).and_then(|origin| legacy?.value(origin));
     live.map_or_else(|| preserved.value.0.clone(), <[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Data = BTreeMap<String, Vec<u8>>;
+
+    const KEY: [u8; DIGEST_KEY_BYTES] = [7; DIGEST_KEY_BYTES];
+
+    fn stored(edit: impl FnOnce(&mut Data), label: Option<&str>) -> ConfigObject {
+        let copy = Copy::new("shop", 1, "old", Some("host:5432/shop".into()));
+        let secret = copy.to_secret("shop-legacy-1", "uid-1", &KEY).unwrap();
+        let mut data: Data = secret.data.unwrap().into_iter().map(|(k, v)| (k, v.0)).collect();
+        edit(&mut data);
+        let mut object = ConfigObject::for_test("secret-uid", Some(data));
+        object.labels = label.map(|uid| (ROLLOUT_UID_LABEL.to_owned(), uid.to_owned())).into_iter().collect();
+        object
+    }
+
+    #[test]
+    fn a_copy_is_read_as_it_was_written() {
+        let Found::Intact { copy, digest, .. } = read(Some(&stored(|_| {}, Some("uid-1"))), "uid-1") else {
+            panic!("it is intact")
+        };
+        assert_eq!((copy.run, copy.rollout.as_str()), (1, "shop"));
+        let again = read(Some(&stored(|_| {}, Some("uid-1"))), "uid-1");
+        let Found::Intact { digest: other, .. } = again else { panic!("it is intact") };
+        // The time it was taken is part of it.
+        assert_eq!(digest.len(), other.len());
+    }
+
+    #[test]
+    fn every_other_state_is_told_from_an_intact_copy() {
+        assert!(matches!(read(None, "uid-1"), Found::Absent));
+        assert!(matches!(read(Some(&stored(|_| {}, None)), "uid-1"), Found::Foreign(_)));
+        assert!(matches!(read(Some(&stored(|_| {}, Some("another"))), "uid-1"), Found::Foreign(_)));
+        let damage: [fn(&mut Data); 4] = [
+            |data| drop(data.remove(COPY_KEY)),
+            |data| drop(data.remove(DIGEST_KEY)),
+            |data| drop(data.insert(COPY_KEY.into(), b"{\"canary\"".to_vec())),
+            |data| drop(data.insert(DIGEST_KEY.into(), vec![1])),
+        ];
+        for edit in damage {
+            let found = read(Some(&stored(edit, Some("uid-1"))), "uid-1");
+            let Found::Damaged(why) = found else { panic!("it is damaged") };
+            assert!(!why.contains("canary"));
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_changes_the_digest() {
+        let digest = |edit: fn(&mut Data)| match read(Some(&stored(edit, Some("u"))), "u") {
+            Found::Intact { digest, .. } => digest,
+            _ => panic!("it can be read"),
+        };
+        let fixed = |data: &mut Data| {
+            let text = r#"{"version":1,"rollout":"a","run":1,"takenAt":"","legacySecret":"","legacyEndpoint":null,"stages":[]}"#;
+            data.insert(COPY_KEY.into(), text.into());
+        };
+        let other = |data: &mut Data| {
+            let text = r#"{"version":1,"rollout":"b","run":1,"takenAt":"","legacySecret":"","legacyEndpoint":null,"stages":[]}"#;
+            data.insert(COPY_KEY.into(), text.into());
+        };
+        assert_eq!(digest(fixed), digest(fixed));
+        assert_ne!(digest(fixed), digest(other));
+    }
+
+    #[test]
+    fn a_rotated_credential_is_taken_from_the_live_secret_while_it_leads_to_legacy() {
+        let data = BTreeMap::from([("uri".to_owned(), b"rotated".to_vec())]);
+        let live = ConfigObject::for_test("u", Some(data));
+        let from_legacy =
+            PreservedValue { value: ByteString(b"frozen".to_vec()), origin: Some("uri".into()) };
+        assert_eq!(value_to_restore(&from_legacy, Some(&live), true), b"rotated");
+        assert_eq!(value_to_restore(&from_legacy, Some(&live), false), b"frozen");
+        assert_eq!(value_to_restore(&from_legacy, None, true), b"frozen");
+        let own = PreservedValue { value: ByteString(b"frozen".to_vec()), origin: None };
+        assert_eq!(value_to_restore(&own, Some(&live), true), b"frozen");
+    }
 }

@@ -49,22 +49,14 @@ impl ClusterError {
             400 | 401 | 403 | 405 | 413 => ErrorClass::Permanent,
             _ => ErrorClass::Transient,
         };
-        let reason = if status.reason.is_empty() {
-            format!("Http{}", status.code)
-        } else {
-            status.reason.clone()
-        };
+        let reason =
+            if status.reason.is_empty() { format!("Http{}", status.code) } else { status.reason.clone() };
         // Only a refusal explains itself in words; other messages may quote the object.
         let detail = match status.code {
             403 => status.message.clone(),
             code => format!("{reason} (HTTP {code})"),
         };
-        Self {
-            attempted,
-            class,
-            reason,
-            detail,
-        }
+        Self { attempted, class, reason, detail }
     }
 
     pub(super) fn timeout(attempted: String) -> Self {
@@ -72,10 +64,7 @@ impl ClusterError {
             attempted,
             class: ErrorClass::Transient,
             reason: "Timeout".to_owned(),
-            detail: format!(
-                "no answer from the API server within {} s",
-                super::CALL_TIMEOUT.as_secs()
-            ),
+            detail: format!("no answer from the API server within {} s", super::CALL_TIMEOUT.as_secs()),
         }
     }
 

@@ -13,11 +13,7 @@ const NOTE_MAX_BYTES: usize = 1000;
 /// Publishes a note as an event about the rollout.
 pub async fn publish(recorder: &Recorder, rollout: &DatabaseRollout, note: &Note) {
     let event = Event {
-        type_: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
+        type_: if note.warning { EventType::Warning } else { EventType::Normal },
         reason: note.reason.to_owned(),
         note: Some(clip(&note.message)),
         // The recorder counts events of the same reason and action as one: another stage, or another attempt, is another.

@@ -36,17 +36,12 @@ pub async fn execute(
             Some(plan) => preserve(namespace, snapshot, plan, secret_name).await,
             None => Err(ClusterError::precondition("preserve legacy", "there is no plan")),
         },
-        Effect::Promote {
-            stage,
-            object,
-            desired,
-        } => promote(namespace, snapshot, plan, stage, object, desired).await,
+        Effect::Promote { stage, object, desired } => {
+            promote(namespace, snapshot, plan, stage, object, desired).await
+        }
         Effect::Restore { stage, object } => restore(namespace, snapshot, stage, object).await,
         Effect::Restart { workload, token, .. } => {
-            let uid = snapshot
-                .workload(workload)
-                .map(|(read, _)| read.uid.clone())
-                .unwrap_or_default();
+            let uid = snapshot.workload(workload).map(|(read, _)| read.uid.clone()).unwrap_or_default();
             workloads::restart(namespace, workload, &uid, token).await
         }
         Effect::DeletePod { pod, .. } => pods::delete(namespace, pod).await,
@@ -67,10 +62,7 @@ async fn preserve(
     let secret = copy
         .to_secret(secret_name, &uid, &key)
         .map_err(|_| ClusterError::precondition(attempted.as_str(), "the copy cannot be encoded"))?;
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     // A create: whatever exists under that name already stays as it is.
     call(attempted, namespace.api::<Secret>().create(&params, &secret)).await?;
     Ok(())
@@ -78,21 +70,9 @@ async fn preserve(
 
 fn take_copy(snapshot: &Snapshot, plan: &Plan) -> Result<Copy, ClusterError> {
     let legacy = &snapshot.rollout.spec.legacy.connection.secret_ref;
-    let run = snapshot
-        .rollout
-        .status
-        .as_ref()
-        .map_or(1, |status| status.recorded.run.max(1));
-    let mut copy = Copy::new(
-        &snapshot.rollout.name_any(),
-        run,
-        &legacy.name,
-        snapshot.legacy_endpoint(),
-    );
-    let legacy = snapshot.object(&ObjectReference {
-        kind: ObjectKind::Secret,
-        name: legacy.name.clone(),
-    });
+    let run = snapshot.rollout.status.as_ref().map_or(1, |status| status.recorded.run.max(1));
+    let mut copy = Copy::new(&snapshot.rollout.name_any(), run, &legacy.name, snapshot.legacy_endpoint());
+    let legacy = snapshot.object(&ObjectReference { kind: ObjectKind::Secret, name: legacy.name.clone() });
     for stage in &plan.stages {
         let mut bindings = Vec::new();
         for (reference, keys) in &stage.footprint.bindings {
@@ -116,24 +96,16 @@ fn preserve_binding(
 ) -> Result<PreservedBinding, ClusterError> {
     let origin = |value: &[u8]| {
         let data = legacy?.data.as_ref()?;
-        data.iter()
-            .find(|(_, held)| held.as_slice() == value)
-            .map(|(key, _)| key.clone())
+        data.iter().find(|(_, held)| held.as_slice() == value).map(|(key, _)| key.clone())
     };
     let mut values = std::collections::BTreeMap::new();
     for key in keys {
         let value = object.value(key).ok_or_else(|| gone(reference))?;
-        let preserved = PreservedValue {
-            value: k8s_openapi::ByteString(value.to_vec()),
-            origin: origin(value),
-        };
+        let preserved =
+            PreservedValue { value: k8s_openapi::ByteString(value.to_vec()), origin: origin(value) };
         values.insert(key.clone(), preserved);
     }
-    Ok(PreservedBinding {
-        kind: reference.kind,
-        name: reference.name.clone(),
-        values,
-    })
+    Ok(PreservedBinding { kind: reference.kind, name: reference.name.clone(), values })
 }
 
 fn gone(reference: &ObjectReference) -> ClusterError {
@@ -148,9 +120,7 @@ async fn promote(
     reference: &ObjectReference,
     desired: &str,
 ) -> Result<(), ClusterError> {
-    let sources = plan
-        .and_then(|plan| plan.stage(stage))
-        .and_then(|stage| stage.values.get(reference));
+    let sources = plan.and_then(|plan| plan.stage(stage)).and_then(|stage| stage.values.get(reference));
     let values = sources.and_then(|sources| snapshot.desired(sources, &mut Vec::new()));
     let Some(values) = values.filter(|_| !desired.is_empty()) else {
         return Err(ClusterError::precondition(
@@ -168,40 +138,21 @@ async fn restore(
     reference: &ObjectReference,
 ) -> Result<(), ClusterError> {
     let attempted = format!("restore {reference}");
-    let Found::Intact {
-        copy, digest: found, ..
-    } = &snapshot.copy
-    else {
+    let Found::Intact { copy, digest: found, .. } = &snapshot.copy else {
         return Err(ClusterError::precondition(attempted, "there is no intact copy"));
     };
     // Read again as it was recorded: nothing is put back that is not what was preserved.
-    let recorded = snapshot
-        .rollout
-        .status
-        .as_ref()
-        .and_then(|status| status.recorded.legacy.as_ref());
+    let recorded = snapshot.rollout.status.as_ref().and_then(|status| status.recorded.legacy.as_ref());
     if recorded.is_none_or(|legacy| legacy.digest != *found) {
-        return Err(ClusterError::precondition(
-            attempted,
-            "the copy does not match its recorded digest",
-        ));
+        return Err(ClusterError::precondition(attempted, "the copy does not match its recorded digest"));
     }
     let preserved = copy.stages.iter().find(|preserved| preserved.name == stage);
     let binding =
         preserved.and_then(|preserved| preserved.bindings.iter().find(|b| b.object() == *reference));
     let Some(binding) = binding else {
-        return Err(ClusterError::precondition(
-            attempted,
-            "the copy knows nothing of it",
-        ));
+        return Err(ClusterError::precondition(attempted, "the copy knows nothing of it"));
     };
-    write_keys(
-        namespace,
-        snapshot,
-        reference,
-        &snapshot.legacy_values(copy, binding),
-    )
-    .await
+    write_keys(namespace, snapshot, reference, &snapshot.legacy_values(copy, binding)).await
 }
 
 async fn write_keys(
@@ -218,26 +169,15 @@ async fn write_keys(
     }
     let patch: json_patch::Patch = serde_json::from_value(serde_json::Value::Array(operations))
         .map_err(|_| ClusterError::precondition(attempted.as_str(), "the patch cannot be encoded"))?;
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match reference.kind {
         ObjectKind::Secret => {
             let api = namespace.api::<Secret>();
-            call(
-                attempted,
-                api.patch(&reference.name, &params, &Patch::Json::<Secret>(patch)),
-            )
-            .await?;
+            call(attempted, api.patch(&reference.name, &params, &Patch::Json::<Secret>(patch))).await?;
         }
         ObjectKind::ConfigMap => {
             let api = namespace.api::<ConfigMap>();
-            call(
-                attempted,
-                api.patch(&reference.name, &params, &Patch::Json::<ConfigMap>(patch)),
-            )
-            .await?;
+            call(attempted, api.patch(&reference.name, &params, &Patch::Json::<ConfigMap>(patch))).await?;
         }
     }
     Ok(())
@@ -251,10 +191,7 @@ async fn release(
 ) -> Result<(), ClusterError> {
     let uid = snapshot.rollout.uid().unwrap_or_default();
     for name in secret_names {
-        let reference = ObjectReference {
-            kind: ObjectKind::Secret,
-            name: name.clone(),
-        };
+        let reference = ObjectReference { kind: ObjectKind::Secret, name: name.clone() };
         let Some(object) = objects::read(namespace, &reference).await? else {
             continue;
         };
@@ -262,17 +199,10 @@ async fn release(
             continue;
         }
         let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: Some(object.uid),
-                resource_version: None,
-            }),
+            preconditions: Some(Preconditions { uid: Some(object.uid), resource_version: None }),
             ..DeleteParams::default()
         };
-        call(
-            format!("delete {reference}"),
-            namespace.api::<Secret>().delete(name, &params),
-        )
-        .await?;
+        call(format!("delete {reference}"), namespace.api::<Secret>().delete(name, &params)).await?;
     }
     Ok(())
 }

@@ -40,6 +40,12 @@ impl ConfigObject {
             .and_then(|entry| entry.manager.clone())
     }
 
+    /// An object of those keys, of no interest otherwise.
+    #[cfg(test)]
+    pub fn for_test(uid: &str, data: Option<BTreeMap<String, Vec<u8>>>) -> Self {
+        Self { uid: uid.to_owned(), data, immutable: false, labels: BTreeMap::new(), managers: Vec::new() }
+    }
+
     fn new(meta: ObjectMeta, data: Option<BTreeMap<String, Vec<u8>>>, immutable: Option<bool>) -> Self {
         Self {
             uid: meta.uid.unwrap_or_default(),
@@ -62,9 +68,8 @@ pub(super) async fn read(
             let api = namespace.api::<Secret>();
             let found = call_optional(attempted, api.get_opt(&reference.name)).await?;
             Ok(found.map(|secret| {
-                let data = secret
-                    .data
-                    .map(|data| data.into_iter().map(|(key, value)| (key, value.0)).collect());
+                let data =
+                    secret.data.map(|data| data.into_iter().map(|(key, value)| (key, value.0)).collect());
                 ConfigObject::new(secret.metadata, data, secret.immutable)
             }))
         }
@@ -72,11 +77,9 @@ pub(super) async fn read(
             let api = namespace.api::<ConfigMap>();
             let found = call_optional(attempted, api.get_opt(&reference.name)).await?;
             Ok(found.map(|map| {
-                let data = map.data.map(|data| {
-                    data.into_iter()
-                        .map(|(key, value)| (key, value.into_bytes()))
-                        .collect()
-                });
+                let data = map
+                    .data
+                    .map(|data| data.into_iter().map(|(key, value)| (key, value.into_bytes())).collect());
                 ConfigObject::new(map.metadata, data, map.immutable)
             }))
         }

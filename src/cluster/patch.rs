@@ -56,3 +56,55 @@ fn encode(kind: ObjectKind, bytes: &[u8]) -> Value {
         ObjectKind::ConfigMap => json!(String::from_utf8_lossy(bytes)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(data: Option<&[(&str, &str)]>) -> ConfigObject {
+        let data =
+            data.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect());
+        ConfigObject::for_test("uid-1", data)
+    }
+
+    fn set(key: &str, value: Option<&str>) -> Changes {
+        Changes::from([(key.to_owned(), value.map(|value| value.as_bytes().to_vec()))])
+    }
+
+    #[test]
+    fn a_value_is_replaced_only_where_it_is_still_the_one_that_was_seen() {
+        let operations =
+            operations(ObjectKind::Secret, &object(Some(&[("URL", "old")])), &set("URL", Some("new")));
+        assert_eq!(
+            operations,
+            [
+                json!({"op": "test", "path": "/metadata/uid", "value": "uid-1"}),
+                json!({"op": "test", "path": "/data/URL", "value": "b2xk"}),
+                json!({"op": "replace", "path": "/data/URL", "value": "bmV3"}),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_is_added_only_where_it_still_is_not_there() {
+        let operations = operations(ObjectKind::ConfigMap, &object(None), &set("POOL", Some("9")));
+        let paths: Vec<String> = operations.iter().map(|o| format!("{} {}", o["op"], o["path"])).collect();
+        assert_eq!(
+            paths,
+            [
+                r#""test" "/metadata/uid""#,
+                r#""test" "/data""#,
+                r#""add" "/data""#,
+                r#""test" "/data/POOL""#,
+                r#""add" "/data/POOL""#
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_patched_where_nothing_changes() {
+        assert!(
+            operations(ObjectKind::ConfigMap, &object(Some(&[("A", "1")])), &set("A", Some("1"))).is_empty()
+        );
+    }
+}

@@ -21,18 +21,13 @@ use crate::{
 const PODS_MAX: u32 = 2000;
 
 pub(super) async fn list(namespace: &Namespace, workload: &WorkloadRead) -> Result<Vec<Pod>, ClusterError> {
-    let selector: Vec<String> = workload
-        .selector
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let selector: Vec<String> =
+        workload.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if selector.is_empty() {
         return Ok(Vec::new());
     }
     let params = ListParams::default().labels(&selector.join(",")).limit(PODS_MAX);
-    Ok(call("list pods", namespace.api::<Pod>().list(&params))
-        .await?
-        .items)
+    Ok(call("list pods", namespace.api::<Pod>().list(&params)).await?.items)
 }
 
 /// Sums pods up. A pod is old while it exists in any form and does not carry the template's restart; where something
@@ -43,13 +38,8 @@ pub(super) fn summarize(workload: &WorkloadRead, pods: &[Pod]) -> Pods {
         .filter(|pod| !is_finished(pod))
         .partition(|pod| pod.annotations().get(RESTART_ANNOTATION) == workload.token.as_ref());
     let ready = present.iter().filter(|pod| is_ready(pod)).count();
-    let leaving = present
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_some())
-        .count();
-    let stuck = old
-        .iter()
-        .filter(|pod| workload.keeps_stuck_pods && is_stuck(pod));
+    let leaving = present.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()).count();
+    let stuck = old.iter().filter(|pod| workload.keeps_stuck_pods && is_stuck(pod));
     Pods {
         template_seen: workload.template_seen,
         desired: workload.desired,
@@ -57,10 +47,7 @@ pub(super) fn summarize(workload: &WorkloadRead, pods: &[Pod]) -> Pods {
         old: (count(old.len()) + count(leaving)).max(workload.total - workload.updated),
         restarts: present.iter().map(|pod| restarts(pod)).sum(),
         stuck: stuck
-            .map(|pod| PodReference {
-                name: pod.name_any(),
-                uid: pod.uid().unwrap_or_default(),
-            })
+            .map(|pod| PodReference { name: pod.name_any(), uid: pod.uid().unwrap_or_default() })
             .collect(),
     }
 }
@@ -85,31 +72,17 @@ fn is_stuck(pod: &Pod) -> bool {
 }
 
 fn restarts(pod: &Pod) -> i64 {
-    let statuses = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_ref());
-    statuses
-        .into_iter()
-        .flatten()
-        .map(|status| i64::from(status.restart_count))
-        .sum()
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    statuses.into_iter().flatten().map(|status| i64::from(status.restart_count)).sum()
 }
 
 /// Deletes exactly that pod.
 pub(super) async fn delete(namespace: &Namespace, pod: &PodReference) -> Result<(), ClusterError> {
     let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(pod.uid.clone()),
-            resource_version: None,
-        }),
+        preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None }),
         ..DeleteParams::default()
     };
-    call(
-        format!("delete Pod/{}", pod.name),
-        namespace.api::<Pod>().delete(&pod.name, &params),
-    )
-    .await?;
+    call(format!("delete Pod/{}", pod.name), namespace.api::<Pod>().delete(&pod.name, &params)).await?;
     Ok(())
 }
 
@@ -129,13 +102,10 @@ impl WorkloadPodsReader {
     async fn read(&self) -> Result<Vec<WorkloadPods>, String> {
         let mut all = Vec::new();
         for reference in &self.workloads {
-            let read = workloads::read(&self.namespace, reference)
-                .await
-                .map_err(|error| error.to_string())?;
+            let read =
+                workloads::read(&self.namespace, reference).await.map_err(|error| error.to_string())?;
             let workload = read.ok_or_else(|| format!("{reference} does not exist"))?;
-            let found = list(&self.namespace, &workload)
-                .await
-                .map_err(|error| error.to_string())?;
+            let found = list(&self.namespace, &workload).await.map_err(|error| error.to_string())?;
             let pods = summarize(&workload, &found);
             all.push(WorkloadPods {
                 workload: reference.to_string(),

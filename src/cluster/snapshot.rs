@@ -40,10 +40,7 @@ impl Snapshot {
     /// The value of a Secret's key, if both exist.
     #[must_use]
     pub fn secret_value(&self, name: &str, key: &str) -> Option<&[u8]> {
-        let reference = ObjectReference {
-            kind: crate::plan::ObjectKind::Secret,
-            name: name.to_owned(),
-        };
+        let reference = ObjectReference { kind: crate::plan::ObjectKind::Secret, name: name.to_owned() };
         self.object(&reference)?.value(key)
     }
 

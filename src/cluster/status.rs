@@ -19,10 +19,7 @@ pub async fn write(
     next.status = Some(status.clone());
     next.metadata.managed_fields = None;
     let name = rollout.name_any();
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let api = namespace.api::<DatabaseRollout>();
     call("write the status", api.replace_status(&name, &params, &next)).await
 }

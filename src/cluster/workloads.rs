@@ -59,12 +59,7 @@ pub(super) async fn read(
 fn from_deployment(deployment: &Deployment) -> WorkloadRead {
     let spec = deployment.spec.clone().unwrap_or_default();
     let status = deployment.status.clone().unwrap_or_default();
-    let base = common(
-        &deployment.metadata,
-        status.observed_generation,
-        &spec.template,
-        &spec.selector,
-    );
+    let base = common(&deployment.metadata, status.observed_generation, &spec.template, &spec.selector);
     WorkloadRead {
         desired: i64::from(spec.replicas.unwrap_or(1)),
         updated: i64::from(status.updated_replicas.unwrap_or(0)),
@@ -80,21 +75,13 @@ fn from_stateful_set(set: &StatefulSet) -> WorkloadRead {
     let spec = set.spec.clone().unwrap_or_default();
     let status = set.status.clone().unwrap_or_default();
     let strategy = spec.update_strategy.as_ref();
-    let partition = strategy
-        .and_then(|s| s.rolling_update.as_ref())
-        .and_then(|r| r.partition)
-        .unwrap_or(0);
+    let partition = strategy.and_then(|s| s.rolling_update.as_ref()).and_then(|r| r.partition).unwrap_or(0);
     let unusable = if strategy.and_then(|s| s.type_.as_deref()) == Some("OnDelete") {
         Some("its update strategy is OnDelete".to_owned())
     } else {
         (partition > 0).then(|| format!("its update strategy keeps {partition} pods back (partition)"))
     };
-    let base = common(
-        &set.metadata,
-        status.observed_generation,
-        &spec.template,
-        &spec.selector,
-    );
+    let base = common(&set.metadata, status.observed_generation, &spec.template, &spec.selector);
     WorkloadRead {
         desired: i64::from(spec.replicas.unwrap_or(1)),
         // Once an update is complete the count of updated pods may be left out.
@@ -111,12 +98,7 @@ fn from_daemon_set(set: &DaemonSet) -> WorkloadRead {
     let status = set.status.clone().unwrap_or_default();
     let strategy = spec.update_strategy.as_ref().and_then(|s| s.type_.as_deref());
     let on_delete = (strategy == Some("OnDelete")).then(|| "its update strategy is OnDelete".to_owned());
-    let base = common(
-        &set.metadata,
-        status.observed_generation,
-        &spec.template,
-        &spec.selector,
-    );
+    let base = common(&set.metadata, status.observed_generation, &spec.template, &spec.selector);
     WorkloadRead {
         desired: i64::from(status.desired_number_scheduled),
         updated: i64::from(status.updated_number_scheduled.unwrap_or(0)),
@@ -132,10 +114,7 @@ fn common(
     template: &PodTemplateSpec,
     selector: &LabelSelector,
 ) -> WorkloadRead {
-    let annotations = template
-        .metadata
-        .as_ref()
-        .and_then(|meta| meta.annotations.as_ref());
+    let annotations = template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
     WorkloadRead {
         uid: meta.uid.clone().unwrap_or_default(),
         token: annotations.and_then(|all| all.get(RESTART_ANNOTATION)).cloned(),
@@ -168,11 +147,7 @@ pub(super) async fn restart(
         "spec": {"template": {"metadata": {"annotations": {RESTART_ANNOTATION: token}}}},
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    call(
-        format!("restart {reference}"),
-        api.patch(&reference.name, &params, &Patch::Apply(apply)),
-    )
-    .await?;
+    call(format!("restart {reference}"), api.patch(&reference.name, &params, &Patch::Apply(apply))).await?;
     Ok(())
 }
 

@@ -38,10 +38,7 @@ pub(super) struct Attempts {
 impl Attempts {
     /// Where a finished attempt announces itself.
     pub fn wake_through(&self, waker: Waker) {
-        self.wakers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(waker);
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
     }
 
     /// The attempts of a rollout, as the engine sees them.
@@ -49,10 +46,7 @@ impl Attempts {
         self.lock()
             .get(uid)
             .map(|attempts| {
-                attempts
-                    .iter()
-                    .map(|(id, attempt)| (id.clone(), attempt.state.clone()))
-                    .collect()
+                attempts.iter().map(|(id, attempt)| (id.clone(), attempt.state.clone())).collect()
             })
             .unwrap_or_default()
     }
@@ -72,16 +66,13 @@ impl Attempts {
             this.finish(&key, &attempt_id, report);
             this.wake(&rollout);
         });
-        let attempt = Attempt {
-            state: AttemptState::Running,
-            _task: Some(AbortOnDropHandle::new(task)),
-        };
+        let attempt = Attempt { state: AttemptState::Running, _task: Some(AbortOnDropHandle::new(task)) };
         attempts.entry(uid.to_owned()).or_default().insert(id, attempt);
     }
 
     fn finish(&self, uid: &str, id: &AttemptId, report: Report) {
         if let Some(attempt) = self.lock().get_mut(uid).and_then(|attempts| attempts.get_mut(id)) {
-            attempt.state = AttemptState::Finished(report);
+            attempt.state = AttemptState::Finished(Box::new(report));
         }
     }
 

@@ -40,10 +40,8 @@ impl Context {
     /// A context for `watches` watches, one a namespace.
     #[must_use]
     pub fn new(client: Client, watches: usize) -> Self {
-        let reporter = Reporter {
-            controller: FIELD_MANAGER.to_owned(),
-            instance: std::env::var("POD_NAME").ok(),
-        };
+        let reporter =
+            Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             client,
@@ -74,10 +72,7 @@ impl Context {
     }
 
     pub(super) fn succeeded(&self, uid: &str) {
-        self.troubles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
     /// What the last call failed with, if it has not succeeded since.

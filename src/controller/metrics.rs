@@ -45,14 +45,9 @@ pub(super) struct AttemptCounter(Family<AttemptLabels, Counter>);
 impl AttemptCounter {
     pub fn count(&self, id: &AttemptId, report: &Report) {
         let checks = report.checks.iter().map(|check| check.verdict);
-        let verdict = checks
-            .chain(report.load.as_ref().map(|load| load.verdict))
-            .max()
-            .unwrap_or(Verdict::Pass);
-        let labels = AttemptLabels {
-            kind: id.kind().to_owned(),
-            verdict: format!("{verdict:?}"),
-        };
+        let verdict =
+            checks.chain(report.load.as_ref().map(|load| load.verdict)).max().unwrap_or(Verdict::Pass);
+        let labels = AttemptLabels { kind: id.kind().to_owned(), verdict: format!("{verdict:?}") };
         self.0.get_or_create(&labels).inc();
     }
 }
@@ -73,33 +68,17 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("cutover");
         let transitions = Family::default();
-        registry.register(
-            "transitions",
-            "Transitions of rollouts, by reason",
-            transitions.clone(),
-        );
+        registry.register("transitions", "Transitions of rollouts, by reason", transitions.clone());
         let attempts = Family::default();
-        registry.register(
-            "attempts",
-            "Attempts that are over, by kind and verdict",
-            attempts.clone(),
-        );
+        registry.register("attempts", "Attempts that are over, by kind and verdict", attempts.clone());
         let effects = Family::default();
-        registry.register(
-            "effects",
-            "Effects on the cluster, by kind and outcome",
-            effects.clone(),
-        );
+        registry.register("effects", "Effects on the cluster, by kind and outcome", effects.clone());
         let rollouts = Family::default();
         registry.register("rollouts", "Rollouts, by phase", rollouts.clone());
         let status_writes = Counter::default();
         registry.register("status_writes", "Status writes", status_writes.clone());
         let passes = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
-        registry.register(
-            "pass_seconds",
-            "Time of one pass: look, decide, record, act",
-            passes.clone(),
-        );
+        registry.register("pass_seconds", "Time of one pass: look, decide, record, act", passes.clone());
         Self {
             registry,
             transitions,
@@ -124,11 +103,7 @@ impl Metrics {
     }
 
     pub(super) fn transition(&self, reason: &str) {
-        self.transitions
-            .get_or_create(&ReasonLabel {
-                reason: reason.to_owned(),
-            })
-            .inc();
+        self.transitions.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
     }
 
     /// The counter of attempts, for an attempt to take with it.
@@ -137,10 +112,7 @@ impl Metrics {
     }
 
     pub(super) fn effect(&self, effect: &str, outcome: &str) {
-        let labels = EffectLabels {
-            effect: effect.to_owned(),
-            outcome: outcome.to_owned(),
-        };
+        let labels = EffectLabels { effect: effect.to_owned(), outcome: outcome.to_owned() };
         self.effects.get_or_create(&labels).inc();
     }
 
@@ -162,19 +134,11 @@ impl Metrics {
     }
 
     pub(super) fn forget(&self, uid: &str) {
-        let before = self
-            .phases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+        let before = self.phases.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         before.into_iter().for_each(|before| self.count(before, -1));
     }
 
     fn count(&self, phase: Phase, change: i64) {
-        self.rollouts
-            .get_or_create(&PhaseLabel {
-                phase: format!("{phase:?}"),
-            })
-            .inc_by(change);
+        self.rollouts.get_or_create(&PhaseLabel { phase: format!("{phase:?}") }).inc_by(change);
     }
 }

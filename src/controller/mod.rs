@@ -38,14 +38,9 @@ pub async fn run(
     let apis: Vec<Api<DatabaseRollout>> = if namespaces.is_empty() {
         vec![Api::all(client)]
     } else {
-        namespaces
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect()
+        namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
     };
-    let watches = apis
-        .into_iter()
-        .map(|api| watch(api, context.clone(), shutdown.clone()));
+    let watches = apis.into_iter().map(|api| watch(api, context.clone(), shutdown.clone()));
     futures::future::join_all(watches).await;
     context.attempts.stop_all();
 }
@@ -71,9 +66,8 @@ async fn watch(
         }
         std::future::pending::<()>().await;
     };
-    let reconciling = controller
-        .run(reconcile::reconcile, error_policy, context)
-        .for_each(|result| async move {
+    let reconciling =
+        controller.run(reconcile::reconcile, error_policy, context).for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "a watch or a reconciliation ended with an error");
             }
@@ -87,6 +81,7 @@ async fn watch(
 /// Failures are counted and paced where they happen; see [`reconcile`]. This is for what never should.
 #[allow(
     clippy::needless_pass_by_value,
+    clippy::trivially_copy_pass_by_ref,
     reason = "the signature of kube's error policy"
 )]
 fn error_policy(_: Arc<DatabaseRollout>, _: &reconcile::Unreachable, _: Arc<Context>) -> Action {

@@ -37,16 +37,14 @@ pub(super) async fn reconcile(
     rollout: Arc<DatabaseRollout>,
     context: Arc<Context>,
 ) -> Result<Action, Unreachable> {
-    let namespace = Namespace {
-        client: context.client.clone(),
-        name: rollout.namespace().unwrap_or_default(),
-    };
+    let namespace =
+        Namespace { client: context.client.clone(), name: rollout.namespace().unwrap_or_default() };
     let (name, uid) = (rollout.name_any(), rollout.uid().unwrap_or_default());
     let span = tracing::info_span!("rollout", rollout = %format!("{}/{name}", namespace.name));
     let action = async {
         for _ in 0..PASSES_MAX {
             let begun = Instant::now();
-            let next = pass(&namespace, &name, &uid, &context).await;
+            let next = Box::pin(pass(&namespace, &name, &uid, &context)).await;
             context.metrics.pass(begun.elapsed());
             match next {
                 Ok(Next::Again) => {}
@@ -56,7 +54,7 @@ pub(super) async fn reconcile(
         }
         Action::requeue(AFTER_CONFLICT)
     };
-    Ok(action.instrument(span).await)
+    Ok(Box::pin(action.instrument(span)).await)
 }
 
 fn pause_after(context: &Context, uid: &str, error: &ClusterError) -> Duration {
@@ -66,11 +64,7 @@ fn pause_after(context: &Context, uid: &str, error: &ClusterError) -> Duration {
         tracing::warn!(%error, reason = error.reason, "a call to the API server failed; trying again");
     }
     let pause = context.failed(uid, error.to_string());
-    if error.class == ErrorClass::Precondition {
-        pause.min(AFTER_CONFLICT * 10)
-    } else {
-        pause
-    }
+    if error.class == ErrorClass::Precondition { pause.min(AFTER_CONFLICT * 10) } else { pause }
 }
 
 async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -> Result<Next, ClusterError> {
@@ -164,10 +158,8 @@ async fn tell_blindness(
         return;
     }
     let previous = rollout.status.clone().unwrap_or_default();
-    let status = DatabaseRolloutStatus {
-        message: format!("cannot look at the world: {error}"),
-        ..previous.clone()
-    };
+    let status =
+        DatabaseRolloutStatus { message: format!("cannot look at the world: {error}"), ..previous.clone() };
     if status != previous && cluster::write_status(namespace, rollout, &status).await.is_ok() {
         context.metrics.status_written();
     }
@@ -175,28 +167,12 @@ async fn tell_blindness(
 
 fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
     for note in &decision.notes {
-        let attempt = decision
-            .recorded
-            .stages
-            .iter()
-            .find(|stage| stage.name == note.stage)
-            .map(|stage| stage.attempt);
+        let attempt =
+            decision.recorded.stages.iter().find(|stage| stage.name == note.stage).map(|stage| stage.attempt);
         if note.warning {
-            tracing::warn!(
-                stage = note.stage,
-                attempt,
-                reason = note.reason,
-                "{}",
-                note.message
-            );
+            tracing::warn!(stage = note.stage, attempt, reason = note.reason, "{}", note.message);
         } else {
-            tracing::info!(
-                stage = note.stage,
-                attempt,
-                reason = note.reason,
-                "{}",
-                note.message
-            );
+            tracing::info!(stage = note.stage, attempt, reason = note.reason, "{}", note.message);
         }
         context.metrics.transition(note.reason);
         // Beside the loop: an event must not hold up a rollback.
@@ -215,12 +191,7 @@ async fn act(
 ) -> Result<(), ClusterError> {
     if let Effect::StartAttempt { id, digest, until } = effect {
         let reference = ObjectRef::from_obj(snapshot.rollout());
-        let span = tracing::info_span!(
-            "attempt",
-            stage = id.stage(),
-            kind = id.kind(),
-            attempt = id.number
-        );
+        let span = tracing::info_span!("attempt", stage = id.stage(), kind = id.kind(), attempt = id.number);
         let job = runner::Job::new(namespace, snapshot, id, digest, *until);
         let metrics = context.metrics.attempts();
         let id_for_metrics = id.clone();
@@ -229,16 +200,12 @@ async fn act(
             metrics.count(&id_for_metrics, &report);
             report
         };
-        context
-            .attempts
-            .start(uid, reference, id.clone(), work.instrument(span));
+        context.attempts.start(uid, reference, id.clone(), work.instrument(span));
         return Ok(());
     }
     tracing::info!(effect = %effect, "acting");
     let outcome = execute::execute(namespace, snapshot, plan, effect).await;
-    let word = outcome
-        .as_ref()
-        .map_or_else(|error| error.reason.as_str(), |()| "Done");
+    let word = outcome.as_ref().map_or_else(|error| error.reason.as_str(), |()| "Done");
     context.metrics.effect(effect.kind(), word);
     outcome
 }

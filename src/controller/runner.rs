@@ -64,19 +64,13 @@ impl Job {
     ) -> Self {
         let work = prepare(namespace, snapshot, id, until)
             .unwrap_or_else(|why| Work::Impossible { name: id.kind(), why });
-        Self {
-            digest: digest.to_owned(),
-            work,
-        }
+        Self { digest: digest.to_owned(), work }
     }
 
     /// Runs it to its end. Dropping the future ends it at once.
     pub async fn run(self) -> Report {
         tracing::info!("the attempt begins");
-        let report = Report {
-            digest: self.digest,
-            ..carry_out(self.work).await
-        };
+        let report = Report { digest: self.digest, ..carry_out(self.work).await };
         for check in &report.checks {
             tracing::info!(check = check.name, verdict = ?check.verdict, "{}", check.message);
         }
@@ -98,10 +92,7 @@ fn prepare(
     Ok(match &id.scope {
         AttemptScope::Checks(name) => {
             let stage = stage(spec, name)?;
-            Work::Checks {
-                checks: stage.checks.clone(),
-                sides: sides(stage)?,
-            }
+            Work::Checks { checks: stage.checks.clone(), sides: sides(stage)? }
         }
         AttemptScope::Soak(name) => {
             let stage = stage(spec, name)?;
@@ -114,21 +105,14 @@ fn prepare(
             }
         }
         AttemptScope::Final => {
-            let groups = spec
-                .stages
-                .iter()
-                .map(|stage| Ok((stage.name.clone(), stage.checks.clone(), sides(stage)?)));
-            Work::Final {
-                groups: groups.collect::<Result<_, String>>()?,
-            }
+            let groups =
+                spec.stages.iter().map(|stage| Ok((stage.name.clone(), stage.checks.clone(), sides(stage)?)));
+            Work::Final { groups: groups.collect::<Result<_, String>>()? }
         }
         AttemptScope::Load(name) => {
             let load = stage(spec, name)?.load.as_ref().ok_or("the stage has no load")?;
             let candidate = spec.candidate.as_ref().ok_or("there is no candidate to load")?;
-            Work::Load {
-                spec: stage_load(spec, load, snapshot, id)?,
-                target: target(snapshot, candidate)?,
-            }
+            Work::Load { spec: stage_load(spec, load, snapshot, id)?, target: target(snapshot, candidate)? }
         }
         AttemptScope::Baseline => {
             let baseline = spec.baseline.as_ref().ok_or("there is no baseline to measure")?;
@@ -137,17 +121,12 @@ fn prepare(
                 target: target(snapshot, &spec.legacy)?,
             }
         }
-        AttemptScope::LegacyProbe => Work::ProbeLegacy {
-            target: target(snapshot, &spec.legacy)?,
-        },
+        AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
     })
 }
 
 fn stage<'a>(spec: &'a DatabaseRolloutSpec, name: &str) -> Result<&'a Stage, String> {
-    spec.stages
-        .iter()
-        .find(|stage| stage.name == name)
-        .ok_or_else(|| format!("there is no stage {name}"))
+    spec.stages.iter().find(|stage| stage.name == name).ok_or_else(|| format!("there is no stage {name}"))
 }
 
 fn traffic<'a>(spec: &'a DatabaseRolloutSpec, name: &str) -> Result<&'a Traffic, String> {
@@ -189,15 +168,8 @@ fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Si
     let spec = &snapshot.rollout().spec;
     Ok(Sides {
         legacy: target(snapshot, &spec.legacy)?,
-        candidate: spec
-            .candidate
-            .as_ref()
-            .map(|candidate| target(snapshot, candidate))
-            .transpose()?,
-        workloads: Arc::new(WorkloadPodsReader::new(
-            namespace.clone(),
-            stage.workloads.clone(),
-        )),
+        candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
+        workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
     })
 }
 
@@ -208,12 +180,8 @@ fn target(snapshot: &Snapshot, configuration: &Configuration) -> Result<Target, 
             .secret_value(&reference.name, key)
             .ok_or_else(|| format!("Secret/{} has no key {key}, or does not exist", reference.name))
     };
-    let text = std::str::from_utf8(read(&reference.key)?).map_err(|_| {
-        format!(
-            "key {} of Secret/{} is not UTF-8 text",
-            reference.key, reference.name
-        )
-    })?;
+    let text = std::str::from_utf8(read(&reference.key)?)
+        .map_err(|_| format!("key {} of Secret/{} is not UTF-8 text", reference.key, reference.name))?;
     let tls = configuration.connection.tls.clone().unwrap_or_default();
     let ca_pem = tls.ca_key.as_deref().map(read).transpose()?.map(<[u8]>::to_vec);
     let uri = ConnectionUri::parse(text)
@@ -224,29 +192,20 @@ fn target(snapshot: &Snapshot, configuration: &Configuration) -> Result<Target, 
 async fn carry_out(work: Work) -> Report {
     match work {
         Work::Checks { checks, sides } => checks_report(ask_all(&checks, &sides).await),
-        Work::Soak {
-            checks,
-            sides,
-            interval,
-            until,
-        } => soak(&checks, &sides, interval, until).await,
+        Work::Soak { checks, sides, interval, until } => soak(&checks, &sides, interval, until).await,
         Work::Final { groups } => {
             let mut answers = Vec::new();
             for (stage, checks, sides) in &groups {
                 let asked = ask_all(checks, sides).await.into_iter();
-                answers.extend(asked.map(|answer| CheckResult {
-                    name: format!("{stage}/{}", answer.name),
-                    ..answer
-                }));
+                answers.extend(
+                    asked.map(|answer| CheckResult { name: format!("{stage}/{}", answer.name), ..answer }),
+                );
             }
             checks_report(answers)
         }
         Work::Load { spec, target } => {
             let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
-            Report {
-                load: Some(load::run(&spec, &target, progress).await),
-                ..Report::default()
-            }
+            Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
         }
         Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await]),
         Work::Impossible { name, why } => impossible(name, &why),
@@ -271,9 +230,7 @@ async fn soak(questions: &[Check], sides: &Sides, interval: Duration, until: Tim
         for answer in &mut answers {
             answer.samples = answer.samples.max(rounds);
         }
-        let passed = answers
-            .iter()
-            .all(|answer| matches!(answer.verdict, Verdict::Pass | Verdict::Warn));
+        let passed = answers.iter().all(|answer| matches!(answer.verdict, Verdict::Pass | Verdict::Warn));
         let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
         if !passed || left.is_zero() {
             return checks_report(answers);
@@ -283,10 +240,7 @@ async fn soak(questions: &[Check], sides: &Sides, interval: Duration, until: Tim
 }
 
 fn checks_report(checks: Vec<CheckResult>) -> Report {
-    Report {
-        checks,
-        ..Report::default()
-    }
+    Report { checks, ..Report::default() }
 }
 
 fn impossible(name: &str, why: &str) -> Report {
@@ -296,14 +250,6 @@ fn impossible(name: &str, why: &str) -> Report {
         message: why.to_owned(),
         ..CheckResult::default()
     };
-    let load = LoadResult {
-        verdict: Verdict::Error,
-        message: why.to_owned(),
-        ..LoadResult::default()
-    };
-    Report {
-        digest: String::new(),
-        checks: vec![check],
-        load: Some(load),
-    }
+    let load = LoadResult { verdict: Verdict::Error, message: why.to_owned(), ..LoadResult::default() };
+    Report { digest: String::new(), checks: vec![check], load: Some(load) }
 }

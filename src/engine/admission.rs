@@ -20,13 +20,7 @@ pub(super) fn admit<'a>(pass: &mut Pass<'a>) -> Result<&'a Plan, Outlook> {
         rejected(pass, reason, &all)
     })?;
     if let Some(first) = pass.input.observed.conflicts.first() {
-        let all: Vec<String> = pass
-            .input
-            .observed
-            .conflicts
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let all: Vec<String> = pass.input.observed.conflicts.iter().map(ToString::to_string).collect();
         // The holder may finish or be deleted without us being told.
         pass.look_again(WORLD_POLL);
         return Err(rejected(pass, first.reason, &all));
@@ -44,11 +38,7 @@ pub(super) fn admit<'a>(pass: &mut Pass<'a>) -> Result<&'a Plan, Outlook> {
 fn rejected(pass: &Pass<'_>, reason: &str, faults: &[String]) -> Outlook {
     let message = faults.join("; ");
     Outlook {
-        phase: if pass.touched() {
-            Phase::Progressing
-        } else {
-            Phase::Pending
-        },
+        phase: if pass.touched() { Phase::Progressing } else { Phase::Pending },
         message: format!("not accepted, nothing is touched: {message}"),
         rejected: Some((reason.to_owned(), message)),
         ..Outlook::default()
@@ -77,15 +67,10 @@ fn changed_footprints(plan: &Plan, recorded: &Recorded, copy: &CopyState) -> Vec
             Some(_) => {}
         }
     }
-    for stage in plan
-        .stages
-        .iter()
-        .filter(|stage| !covered(stage.name.as_str(), &stage.footprint, footprints))
+    for stage in
+        plan.stages.iter().filter(|stage| !covered(stage.name.as_str(), &stage.footprint, footprints))
     {
-        let promoted = recorded
-            .stages
-            .iter()
-            .any(|r| r.name == stage.name && r.promoted_at.is_some());
+        let promoted = recorded.stages.iter().any(|r| r.name == stage.name && r.promoted_at.is_some());
         if !promoted {
             changed.push(format!(
                 "stage {} names keys or workloads that were not preserved before the first promotion; undo that, or roll back first with activeConfig: Legacy",
@@ -97,9 +82,7 @@ fn changed_footprints(plan: &Plan, recorded: &Recorded, copy: &CopyState) -> Vec
 }
 
 fn covered(stage: &str, footprint: &Footprint, footprints: &BTreeMap<String, Footprint>) -> bool {
-    footprints
-        .get(stage)
-        .is_some_and(|preserved| preserved.covers(footprint))
+    footprints.get(stage).is_some_and(|preserved| preserved.covers(footprint))
 }
 
 /// Whether the copy holds all that the plan touches.
@@ -107,25 +90,17 @@ pub(super) fn copy_covers(plan: &Plan, copy: &CopyState) -> bool {
     let CopyState::Intact { footprints, .. } = copy else {
         return false;
     };
-    plan.stages
-        .iter()
-        .all(|stage| covered(&stage.name, &stage.footprint, footprints))
+    plan.stages.iter().all(|stage| covered(&stage.name, &stage.footprint, footprints))
 }
 
 /// One record a stage, in the plan's order. Records of stages that the spec no longer has go, unless they are promoted.
 fn sync_stages(recorded: &mut Recorded, plan: &Plan) {
     let mut old = std::mem::take(&mut recorded.stages);
     for stage in &plan.stages {
-        let record = old
-            .iter()
-            .position(|record| record.name == stage.name)
-            .map_or_else(
-                || StageRecord {
-                    name: stage.name.clone(),
-                    ..StageRecord::default()
-                },
-                |i| old.remove(i),
-            );
+        let record = old.iter().position(|record| record.name == stage.name).map_or_else(
+            || StageRecord { name: stage.name.clone(), ..StageRecord::default() },
+            |i| old.remove(i),
+        );
         recorded.stages.push(record);
     }
     old.retain(|record| record.promoted_at.is_some());
@@ -146,29 +121,15 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         } else {
             "spec.retry was changed"
         };
-        pass.note(
-            reasons::RETRIED,
-            &failure.stage,
-            format!("{why}: going on after: {}", failure.message),
-        );
-        for stage in pass
-            .next
-            .stages
-            .iter_mut()
-            .filter(|stage| stage.phase == StagePhase::Failed)
-        {
+        pass.note(reasons::RETRIED, &failure.stage, format!("{why}: going on after: {}", failure.message));
+        for stage in pass.next.stages.iter_mut().filter(|stage| stage.phase == StagePhase::Failed) {
             reset(stage);
         }
         if let Some(validation) = &mut pass.next.final_validation {
             validation.setbacks = 0;
             validation.digest.clear();
         }
-        if let Some(baseline) = pass
-            .next
-            .baseline
-            .as_mut()
-            .filter(|baseline| baseline.result.is_none())
-        {
+        if let Some(baseline) = pass.next.baseline.as_mut().filter(|baseline| baseline.result.is_none()) {
             baseline.setbacks = 0;
             baseline.retry_at = None;
         }
@@ -177,7 +138,7 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         begin_run(pass);
         // What was observed is about the run before; the next look is about this one.
         pass.look_again(std::time::Duration::ZERO);
-        return Some(pass.outlook(Phase::Pending, "begins".to_owned()));
+        return Some(Pass::outlook(Phase::Pending, "begins".to_owned()));
     }
     None
 }
@@ -189,26 +150,14 @@ fn held(pass: &Pass<'_>, message: &str, stage: &str) -> Outlook {
     } else {
         (Phase::Held, "held, nothing is changed")
     };
-    let stage = if stage.is_empty() {
-        String::new()
-    } else {
-        format!("stage {stage}: ")
-    };
+    let stage = if stage.is_empty() { String::new() } else { format!("stage {stage}: ") };
     Outlook {
         phase,
         message: format!(
             "{what}, after: {stage}{message}. To go on, mend the cause and give spec.retry a new value{}",
-            if rolled_back {
-                ""
-            } else {
-                ", or set activeConfig: Legacy"
-            }
+            if rolled_back { "" } else { ", or set activeConfig: Legacy" }
         ),
-        stalled: Some(if rolled_back {
-            reasons::ROLLED_BACK
-        } else {
-            reasons::HELD
-        }),
+        stalled: Some(if rolled_back { reasons::ROLLED_BACK } else { reasons::HELD }),
         ..Outlook::default()
     }
 }
@@ -217,22 +166,13 @@ fn held(pass: &Pass<'_>, message: &str, stage: &str) -> Outlook {
 pub(super) fn begin_run(pass: &mut Pass<'_>) {
     pass.next.run += 1;
     pass.next.legacy = None;
-    pass.next.final_validation =
-        pass.next
-            .final_validation
-            .take()
-            .map(|validation| crate::api::FinalValidation {
-                attempt: validation.attempt,
-                ..crate::api::FinalValidation::default()
-            });
-    pass.next.baseline = pass
-        .next
-        .baseline
-        .take()
-        .map(|baseline| crate::api::BaselineRecord {
-            attempt: baseline.attempt,
-            ..crate::api::BaselineRecord::default()
-        });
+    pass.next.final_validation = pass.next.final_validation.take().map(|validation| {
+        crate::api::FinalValidation { attempt: validation.attempt, ..crate::api::FinalValidation::default() }
+    });
+    pass.next.baseline = pass.next.baseline.take().map(|baseline| crate::api::BaselineRecord {
+        attempt: baseline.attempt,
+        ..crate::api::BaselineRecord::default()
+    });
     pass.next.stages.iter_mut().for_each(reset);
     if pass.next.run > 1 {
         let run = pass.next.run;
@@ -264,12 +204,8 @@ pub(super) fn wait_for_world(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook
     let mut missing = observed.missing.clone();
     for stage in &plan.stages {
         let found = observed.forward.get(&stage.name);
-        missing.extend(
-            found
-                .into_iter()
-                .flat_map(|s| &s.missing)
-                .map(|m| format!("stage {}: {m}", stage.name)),
-        );
+        missing
+            .extend(found.into_iter().flat_map(|s| &s.missing).map(|m| format!("stage {}: {m}", stage.name)));
     }
     if missing.is_empty() {
         return None;
@@ -278,15 +214,12 @@ pub(super) fn wait_for_world(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook
     Some(waiting(pass, "ReferenceMissing", &missing.join("; ")))
 }
 
-fn waiting(pass: &Pass<'_>, reason: &'static str, what: &str) -> Outlook {
+fn waiting(_pass: &Pass<'_>, reason: &'static str, what: &str) -> Outlook {
     Outlook {
         stalled: Some(reason),
-        ..pass.outlook(
+        ..Pass::outlook(
             Phase::Pending,
-            format!(
-                "nothing is touched; waits for: {what}. Looks again every {} s",
-                WORLD_POLL.as_secs()
-            ),
+            format!("nothing is touched; waits for: {what}. Looks again every {} s", WORLD_POLL.as_secs()),
         )
     }
 }
@@ -318,9 +251,6 @@ pub(super) fn fail(
         OnFailure::Rollback => super::rollback::begin(pass, crate::api::RollbackTrigger::Automatic, message),
     }
     debug_assert!(
-        pass.next
-            .rollback
-            .as_ref()
-            .is_none_or(|r| r.run <= pass.next.run || r.phase == RollbackPhase::Done)
+        pass.next.rollback.as_ref().is_none_or(|r| r.run <= pass.next.run || r.phase == RollbackPhase::Done)
     );
 }

@@ -19,10 +19,8 @@ pub(super) fn preserve(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     let secret_name = copy_name(pass.input.name, pass.next.run);
     match &pass.input.observed.copy {
         CopyState::Absent => {
-            pass.take(Effect::Preserve {
-                secret_name: secret_name.clone(),
-            });
-            Some(pass.outlook(
+            pass.take(Effect::Preserve { secret_name: secret_name.clone() });
+            Some(Pass::outlook(
                 Phase::Preserving,
                 format!("copies the legacy configuration to Secret/{secret_name}"),
             ))
@@ -31,7 +29,7 @@ pub(super) fn preserve(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
             pass.look_again(WORLD_POLL);
             Some(Outlook {
                 stalled: Some("ForeignCopy"),
-                ..pass.outlook(
+                ..Pass::outlook(
                     Phase::Pending,
                     format!(
                         "nothing is touched; Secret/{secret_name}, where the legacy configuration would be preserved, exists already: {what}. Look what it holds, then delete it"
@@ -40,11 +38,7 @@ pub(super) fn preserve(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
             })
         }
         CopyState::Intact { digest, footprints } => {
-            let keys: usize = footprints
-                .values()
-                .flat_map(|f| f.bindings.values())
-                .map(Vec::len)
-                .sum();
+            let keys: usize = footprints.values().flat_map(|f| f.bindings.values()).map(Vec::len).sum();
             pass.next.legacy = Some(PreservedLegacy {
                 secret_name: secret_name.clone(),
                 digest: digest.clone(),
@@ -67,17 +61,14 @@ fn confirm_preserved(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         pass.look_again(WORLD_POLL);
         return Some(Outlook {
             stalled: Some(reasons::LEGACY_COPY_DAMAGED),
-            ..pass.outlook(
-                Phase::Progressing,
-                format!("held, because there is no safe way back: {damage}"),
-            )
+            ..Pass::outlook(Phase::Progressing, format!("held, because there is no safe way back: {damage}"))
         });
     }
     if !admission::copy_covers(plan, &pass.input.observed.copy) && !pass.touched() {
         // The spec gained keys before anything was written: preserve anew, under a new number.
         admission::begin_run(pass);
         pass.look_again(std::time::Duration::ZERO);
-        return Some(pass.outlook(
+        return Some(Pass::outlook(
             Phase::Preserving,
             "the plan gained keys: copies the legacy configuration anew".to_owned(),
         ));
@@ -91,12 +82,12 @@ pub(super) fn copy_damage(pass: &Pass<'_>) -> Option<String> {
     let name = &legacy.secret_name;
     match &pass.input.observed.copy {
         CopyState::Intact { digest, .. } if *digest == legacy.digest => None,
-        CopyState::Intact { .. } => Some(format!(
-            "Secret/{name} does not match the digest recorded when it was taken"
-        )),
-        CopyState::Absent => Some(format!(
-            "Secret/{name}, the preserved legacy configuration, does not exist any more"
-        )),
+        CopyState::Intact { .. } => {
+            Some(format!("Secret/{name} does not match the digest recorded when it was taken"))
+        }
+        CopyState::Absent => {
+            Some(format!("Secret/{name}, the preserved legacy configuration, does not exist any more"))
+        }
         CopyState::Foreign(what) | CopyState::Damaged(what) => Some(format!("Secret/{name}: {what}")),
     }
 }
@@ -123,11 +114,7 @@ pub(super) fn measure(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         AttemptView::Finished(report) => {
             let result = report.load.clone().unwrap_or_default();
             if result.verdict == Verdict::Pass {
-                pass.note(
-                    reasons::BASELINE_CAPTURED,
-                    "",
-                    format!("legacy measured: {}", result.message),
-                );
+                pass.note(reasons::BASELINE_CAPTURED, "", format!("legacy measured: {}", result.message));
                 pass.next.baseline = Some(BaselineRecord {
                     result: Some(result),
                     setbacks: 0,
@@ -143,23 +130,13 @@ pub(super) fn measure(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
 
 fn start(pass: &mut Pass<'_>, record: &BaselineRecord, planned: &PlannedBaseline) -> Outlook {
     if pass.is_before(record.retry_at.as_ref()) {
-        return pass.outlook(
+        return Pass::outlook(
             Phase::Baselining,
-            format!(
-                "legacy could not be measured and is tried again soon: {}",
-                record.message
-            ),
+            format!("legacy could not be measured and is tried again soon: {}", record.message),
         );
     }
-    let id = AttemptId {
-        scope: AttemptScope::Baseline,
-        number: record.attempt + 1,
-    };
-    if pass.take(Effect::StartAttempt {
-        id: id.clone(),
-        digest: planned.digest.clone(),
-        until: None,
-    }) {
+    let id = AttemptId { scope: AttemptScope::Baseline, number: record.attempt + 1 };
+    if pass.take(Effect::StartAttempt { id: id.clone(), digest: planned.digest.clone(), until: None }) {
         pass.next.baseline = Some(BaselineRecord {
             attempt: id.number,
             digest: planned.digest.clone(),
@@ -171,11 +148,8 @@ fn start(pass: &mut Pass<'_>, record: &BaselineRecord, planned: &PlannedBaseline
     running(pass, planned)
 }
 
-fn running(pass: &Pass<'_>, planned: &PlannedBaseline) -> Outlook {
-    pass.outlook(
-        Phase::Baselining,
-        format!("measures legacy for {} s", planned.duration.as_secs()),
-    )
+fn running(_pass: &Pass<'_>, planned: &PlannedBaseline) -> Outlook {
+    Pass::outlook(Phase::Baselining, format!("measures legacy for {} s", planned.duration.as_secs()))
 }
 
 /// Legacy could not be measured: again after a pause, a few times, then held. Nothing was touched, so there is nothing
@@ -197,24 +171,10 @@ fn setback(
     });
     if setbacks >= SETBACKS_MAX {
         let message = format!("legacy could not be measured in {setbacks} attempts: {message}");
-        admission::fail(
-            pass,
-            plan,
-            "",
-            OnFailure::Hold,
-            reasons::BASELINE_FAILED,
-            &message,
-        );
+        admission::fail(pass, plan, "", OnFailure::Hold, reasons::BASELINE_FAILED, &message);
     } else {
-        pass.warn(
-            reasons::ATTEMPT_WITHOUT_VERDICT,
-            "",
-            format!("legacy could not be measured: {message}"),
-        );
+        pass.warn(reasons::ATTEMPT_WITHOUT_VERDICT, "", format!("legacy could not be measured: {message}"));
     }
     pass.look_again_at(retry_at.0);
-    pass.outlook(
-        Phase::Baselining,
-        format!("legacy could not be measured: {message}"),
-    )
+    Pass::outlook(Phase::Baselining, format!("legacy could not be measured: {message}"))
 }

@@ -17,11 +17,8 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     }
     let record = pass.next.final_validation.clone().unwrap_or_default();
     if !plan.has_checks() {
-        pass.next.final_validation = Some(FinalValidation {
-            digest: plan.fingerprint.clone(),
-            passed: true,
-            ..record
-        });
+        pass.next.final_validation =
+            Some(FinalValidation { digest: plan.fingerprint.clone(), passed: true, ..record });
         return complete(pass, plan);
     }
     if record.digest != plan.fingerprint {
@@ -35,11 +32,7 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
             let verdict = worst(&checks);
             let passed = matches!(verdict, Verdict::Pass | Verdict::Warn);
             let told = sentences(&checks, verdict);
-            pass.next.final_validation = Some(FinalValidation {
-                passed,
-                checks,
-                ..record.clone()
-            });
+            pass.next.final_validation = Some(FinalValidation { passed, checks, ..record.clone() });
             if passed {
                 return complete(pass, plan);
             }
@@ -49,39 +42,21 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     validating(pass)
 }
 
-fn validating(pass: &Pass<'_>) -> Outlook {
-    pass.outlook(
-        Phase::Validating,
-        "all stages are done; all checks once more".to_owned(),
-    )
+fn validating(_pass: &Pass<'_>) -> Outlook {
+    Pass::outlook(Phase::Validating, "all stages are done; all checks once more".to_owned())
 }
 
 fn start(pass: &mut Pass<'_>, plan: &Plan, record: &FinalValidation) -> Outlook {
     if pass.is_before(record.retry_at.as_ref()) {
         return validating(pass);
     }
-    let id = AttemptId {
-        scope: AttemptScope::Final,
-        number: record.attempt + 1,
-    };
-    if pass.take(Effect::StartAttempt {
-        id: id.clone(),
-        digest: plan.fingerprint.clone(),
-        until: None,
-    }) {
-        pass.note(
-            reasons::FINAL_VALIDATION_STARTED,
-            "",
-            "all stages are done; all checks once more",
-        );
+    let id = AttemptId { scope: AttemptScope::Final, number: record.attempt + 1 };
+    if pass.take(Effect::StartAttempt { id: id.clone(), digest: plan.fingerprint.clone(), until: None }) {
+        pass.note(reasons::FINAL_VALIDATION_STARTED, "", "all stages are done; all checks once more");
         pass.next.final_validation = Some(FinalValidation {
             attempt: id.number,
             digest: plan.fingerprint.clone(),
-            setbacks: if record.digest.is_empty() {
-                0
-            } else {
-                record.setbacks
-            },
+            setbacks: if record.digest.is_empty() { 0 } else { record.setbacks },
             ..FinalValidation::default()
         });
     }
@@ -114,11 +89,7 @@ fn not_passed(
         });
         return validating(pass);
     }
-    let policy = plan
-        .stages
-        .last()
-        .map(|stage| stage.on_failure)
-        .unwrap_or_default();
+    let policy = plan.stages.last().map(|stage| stage.on_failure).unwrap_or_default();
     admission::fail(pass, plan, "", policy, reasons::FINAL_VALIDATION_FAILED, told);
     pass.look_again(std::time::Duration::ZERO);
     validating(pass)
@@ -127,11 +98,7 @@ fn not_passed(
 fn complete(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     pass.next.completed_at = Some(pass.now());
     let stages = plan.stages.len();
-    pass.note(
-        reasons::COMPLETED,
-        "",
-        format!("all {stages} stages run on the candidate"),
-    );
+    pass.note(reasons::COMPLETED, "", format!("all {stages} stages run on the candidate"));
     completed(pass, plan)
 }
 
@@ -141,10 +108,8 @@ fn completed(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
     pass.look_again(plan.rollback_window.saturating_sub(pass.elapsed(since.as_ref())));
     let window = jiff::SignedDuration::try_from(plan.rollback_window).unwrap_or(jiff::SignedDuration::MAX);
     let until = since.map(|since| since.0.saturating_add(window).unwrap_or(jiff::Timestamp::MAX));
-    let until = until
-        .map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-        .unwrap_or_default();
-    pass.outlook(
+    let until = until.map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
+    Pass::outlook(
         Phase::Completed,
         format!("the application runs on the candidate; activeConfig: Legacy puts legacy back until {until}"),
     )
@@ -165,11 +130,9 @@ pub(super) fn after_window(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> 
         );
         return Some(released(pass));
     }
-    let secret_names = (1..=pass.next.run)
-        .map(|run| copy_name(pass.input.name, run))
-        .collect();
+    let secret_names = (1..=pass.next.run).map(|run| copy_name(pass.input.name, run)).collect();
     pass.take(Effect::Release { secret_names });
-    Some(pass.outlook(
+    Some(Pass::outlook(
         Phase::Completed,
         "the rollback window is over; deletes the preserved legacy configuration".to_owned(),
     ))
@@ -181,14 +144,14 @@ pub(super) fn released(pass: &mut Pass<'_>) -> Outlook {
         pass.look_again(WORLD_POLL * 60);
         return Outlook {
             stalled: Some(reasons::ROLLBACK_WINDOW_OVER),
-            ..pass.outlook(
+            ..Pass::outlook(
                 Phase::Completed,
                 "cannot roll back: the rollback window is over and the preserved legacy configuration was deleted; to go back, create a DatabaseRollout from the candidate to legacy"
                     .to_owned(),
             )
         };
     }
-    pass.outlook(
+    Pass::outlook(
         Phase::Completed,
         "finished: the application runs on the candidate, and the rollback window is over".to_owned(),
     )

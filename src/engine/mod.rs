@@ -59,10 +59,7 @@ fn next_step(pass: &mut Pass<'_>) -> Outlook {
         return outlook;
     }
     if pass.input.command.paused && pass.next.completed_at.is_none() {
-        return pass.outlook(
-            Phase::Paused,
-            "paused by spec.paused; set it to false to go on".to_owned(),
-        );
+        return Pass::outlook(Phase::Paused, "paused by spec.paused; set it to false to go on".to_owned());
     }
     if let Some(outlook) = admission::wait_for_world(pass, plan) {
         return outlook;

@@ -160,11 +160,7 @@ impl Pods {
 
 impl fmt::Display for Pods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{} ready, {} old, {} restarts",
-            self.ready, self.desired, self.old, self.restarts
-        )
+        write!(f, "{}/{} ready, {} old, {} restarts", self.ready, self.desired, self.old, self.restarts)
     }
 }
 
@@ -233,7 +229,7 @@ pub enum AttemptState {
     /// It runs.
     Running,
     /// It is over.
-    Finished(Report),
+    Finished(Box<Report>),
 }
 
 /// What an attempt brought back.

@@ -40,17 +40,8 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub fn new(input: &'a Input<'a>) -> Self {
         // The observation is newer than the journalled effect: whatever became of it has been seen by now.
-        let next = Recorded {
-            journal: None,
-            ..input.recorded.clone()
-        };
-        Self {
-            input,
-            next,
-            effect: None,
-            notes: Vec::new(),
-            wake: None,
-        }
+        let next = Recorded { journal: None, ..input.recorded.clone() };
+        Self { input, next, effect: None, notes: Vec::new(), wake: None }
     }
 
     /// Claims the pass's one effect. `false`: another has it, so nothing that depends on this one may be recorded yet.
@@ -99,12 +90,7 @@ impl<'a> Pass<'a> {
         });
         let surplus = self.next.history.len().saturating_sub(HISTORY_MAX);
         self.next.history.drain(..surplus);
-        self.notes.push(Note {
-            reason,
-            message,
-            warning,
-            stage: stage.to_owned(),
-        });
+        self.notes.push(Note { reason, message, warning, stage: stage.to_owned() });
     }
 
     pub fn now(&self) -> MicroTime {
@@ -137,27 +123,20 @@ impl<'a> Pass<'a> {
     /// When the attempt after the `setbacks`-th setback may begin.
     pub fn retry_time(&self, setbacks: i64) -> MicroTime {
         let doublings = u32::try_from(setbacks.clamp(1, SETBACKS_MAX) - 1).unwrap_or(0);
-        self.after(Duration::from_secs(
-            u64::try_from(SETBACK_PAUSE_SECONDS << doublings).unwrap_or(5),
-        ))
+        self.after(Duration::from_secs(u64::try_from(SETBACK_PAUSE_SECONDS << doublings).unwrap_or(5)))
     }
 
     /// The attempt's report, if it is over and about what is asked now.
     pub fn attempt(&self, scope: AttemptScope, number: i64, digest: &str) -> AttemptView<'a> {
         match self.input.observed.attempts.get(&AttemptId { scope, number }) {
-            None => AttemptView::Lost,
             Some(AttemptState::Running) => AttemptView::Running,
             Some(AttemptState::Finished(report)) if report.digest == digest => AttemptView::Finished(report),
-            Some(AttemptState::Finished(_)) => AttemptView::Lost,
+            Some(AttemptState::Finished(_)) | None => AttemptView::Lost,
         }
     }
 
-    pub fn outlook(&self, phase: Phase, message: String) -> Outlook {
-        Outlook {
-            phase,
-            message,
-            ..Outlook::default()
-        }
+    pub fn outlook(phase: Phase, message: String) -> Outlook {
+        Outlook { phase, message, ..Outlook::default() }
     }
 
     /// Whether any stage is not on legacy.
@@ -171,28 +150,15 @@ impl<'a> Pass<'a> {
 
     pub fn into_decision(mut self, outlook: Outlook) -> Decision {
         if let Some(effect) = self.effect.as_ref().filter(|effect| effect.is_external()) {
-            self.next.journal = Some(Intent {
-                effect: effect.to_string(),
-                since: Some(self.now()),
-            });
+            self.next.journal = Some(Intent { effect: effect.to_string(), since: Some(self.now()) });
         }
         // What was recorded now may let something else follow at once; only a record that stays the same may rest.
-        if (Recorded {
-            journal: None,
-            ..self.input.recorded.clone()
-        }) != (Recorded {
-            journal: None,
-            ..self.next.clone()
-        }) {
+        if (Recorded { journal: None, ..self.input.recorded.clone() })
+            != (Recorded { journal: None, ..self.next.clone() })
+        {
             self.look_again(Duration::ZERO);
         }
-        Decision {
-            recorded: self.next,
-            effect: self.effect,
-            wake: self.wake,
-            notes: self.notes,
-            outlook,
-        }
+        Decision { recorded: self.next, effect: self.effect, wake: self.wake, notes: self.notes, outlook }
     }
 }
 
@@ -206,11 +172,7 @@ pub(super) enum AttemptView<'a> {
 
 /// The verdict of several checks is the worst of them; of none, a pass.
 pub(super) fn worst(checks: &[CheckResult]) -> Verdict {
-    checks
-        .iter()
-        .map(|check| check.verdict)
-        .max()
-        .unwrap_or(Verdict::Pass)
+    checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Pass)
 }
 
 /// The checks with that verdict, in a sentence each.
@@ -226,39 +188,20 @@ pub(super) fn sentences(checks: &[CheckResult], verdict: Verdict) -> String {
 /// The attempts that a record wants to go on.
 pub(super) fn wanted_attempts(recorded: &Recorded, phase: Phase) -> Vec<AttemptId> {
     let mut wanted = Vec::new();
-    if let Some(rollback) = recorded
-        .rollback
-        .as_ref()
-        .filter(|rollback| rollback.phase != RollbackPhase::Done)
+    if let Some(rollback) =
+        recorded.rollback.as_ref().filter(|rollback| rollback.phase != RollbackPhase::Done)
     {
-        wanted.push(AttemptId {
-            scope: AttemptScope::LegacyProbe,
-            number: rollback.attempt,
-        });
+        wanted.push(AttemptId { scope: AttemptScope::LegacyProbe, number: rollback.attempt });
         return wanted;
     }
     if matches!(phase, Phase::RolledBack | Phase::Completed) {
         return wanted;
     }
-    if let Some(baseline) = recorded
-        .baseline
-        .as_ref()
-        .filter(|baseline| baseline.result.is_none())
-    {
-        wanted.push(AttemptId {
-            scope: AttemptScope::Baseline,
-            number: baseline.attempt,
-        });
+    if let Some(baseline) = recorded.baseline.as_ref().filter(|baseline| baseline.result.is_none()) {
+        wanted.push(AttemptId { scope: AttemptScope::Baseline, number: baseline.attempt });
     }
-    if let Some(validation) = recorded
-        .final_validation
-        .as_ref()
-        .filter(|validation| !validation.passed)
-    {
-        wanted.push(AttemptId {
-            scope: AttemptScope::Final,
-            number: validation.attempt,
-        });
+    if let Some(validation) = recorded.final_validation.as_ref().filter(|validation| !validation.passed) {
+        wanted.push(AttemptId { scope: AttemptScope::Final, number: validation.attempt });
     }
     wanted.extend(recorded.stages.iter().filter_map(stage_attempt));
     wanted
@@ -271,8 +214,5 @@ fn stage_attempt(stage: &StageRecord) -> Option<AttemptId> {
         StagePhase::Soaking => AttemptScope::Soak(stage.name.clone()),
         _ => return None,
     };
-    Some(AttemptId {
-        scope,
-        number: stage.attempt,
-    })
+    Some(AttemptId { scope, number: stage.attempt })
 }

@@ -41,11 +41,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: RollbackTrigger, why: &str) {
     } else {
         "after a failure"
     };
-    pass.warn(
-        reasons::ROLLBACK_STARTED,
-        "",
-        format!("rolls back to legacy, {who}: {why}"),
-    );
+    pass.warn(reasons::ROLLBACK_STARTED, "", format!("rolls back to legacy, {who}: {why}"));
 }
 
 /// Takes the way back one step further, if it is to be taken.
@@ -60,11 +56,8 @@ pub(super) fn step(pass: &mut Pass<'_>) -> Option<Outlook> {
         && pass.touched()
     {
         if retried(pass) {
-            pass.next.rollback = Some(Rollback {
-                phase: RollbackPhase::Done,
-                run: rollback.run - 1,
-                ..rollback
-            });
+            pass.next.rollback =
+                Some(Rollback { phase: RollbackPhase::Done, run: rollback.run - 1, ..rollback });
             return None;
         }
         if let Some(outlook) = probe_legacy(pass, &rollback) {
@@ -82,7 +75,7 @@ fn take_command(pass: &mut Pass<'_>) {
     let over = run_is_over(pass);
     match &mut pass.next.rollback {
         Some(rollback) if rollback.phase != RollbackPhase::Done => {
-            rollback.trigger = RollbackTrigger::Commanded
+            rollback.trigger = RollbackTrigger::Commanded;
         }
         _ if over => {
             // A person has seen it: what failed no longer keeps a later activeConfig: Candidate from beginning anew.
@@ -90,11 +83,7 @@ fn take_command(pass: &mut Pass<'_>) {
         }
         _ => {
             pass.next.failure = None;
-            begin(
-                pass,
-                RollbackTrigger::Commanded,
-                "commanded by activeConfig: Legacy",
-            );
+            begin(pass, RollbackTrigger::Commanded, "commanded by activeConfig: Legacy");
         }
     }
 }
@@ -112,11 +101,7 @@ fn retried(pass: &Pass<'_>) -> bool {
 fn probe_legacy(pass: &mut Pass<'_>, rollback: &Rollback) -> Option<Outlook> {
     match pass.attempt(AttemptScope::LegacyProbe, rollback.attempt, "") {
         AttemptView::Finished(report) if rollback.retry_at.is_none() => {
-            let answer = report
-                .checks
-                .first()
-                .map(|check| check.message.clone())
-                .unwrap_or_default();
+            let answer = report.checks.first().map(|check| check.message.clone()).unwrap_or_default();
             if worst(&report.checks) == Verdict::Pass {
                 set(pass, |r| r.legacy_serves = Some(true));
                 return None;
@@ -143,20 +128,11 @@ fn probe_legacy(pass: &mut Pass<'_>, rollback: &Rollback) -> Option<Outlook> {
             }
         }
     }
-    let message = pass
-        .next
-        .rollback
-        .as_ref()
-        .map(|r| r.message.clone())
-        .unwrap_or_default();
-    let waits = pass
-        .next
-        .rollback
-        .as_ref()
-        .is_some_and(|r| r.legacy_serves == Some(false));
+    let message = pass.next.rollback.as_ref().map(|r| r.message.clone()).unwrap_or_default();
+    let waits = pass.next.rollback.as_ref().is_some_and(|r| r.legacy_serves == Some(false));
     Some(Outlook {
         stalled: waits.then_some(reasons::LEGACY_UNAVAILABLE),
-        ..pass.outlook(
+        ..Pass::outlook(
             Phase::RollingBack,
             if waits {
                 format!(
@@ -171,15 +147,8 @@ fn probe_legacy(pass: &mut Pass<'_>, rollback: &Rollback) -> Option<Outlook> {
 }
 
 fn start_probe(pass: &mut Pass<'_>, rollback: &Rollback) {
-    let id = AttemptId {
-        scope: AttemptScope::LegacyProbe,
-        number: rollback.attempt + 1,
-    };
-    if pass.take(Effect::StartAttempt {
-        id: id.clone(),
-        digest: String::new(),
-        until: None,
-    }) {
+    let id = AttemptId { scope: AttemptScope::LegacyProbe, number: rollback.attempt + 1 };
+    if pass.take(Effect::StartAttempt { id: id.clone(), digest: String::new(), until: None }) {
         set(pass, |r| {
             r.attempt = id.number;
             r.retry_at = None;
@@ -201,11 +170,7 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
     }
     if let Some(damage) = baseline::copy_damage(pass).or_else(|| unpreserved(pass)) {
         pass.look_again(WORLD_POLL);
-        return blocked(
-            pass,
-            reasons::LEGACY_COPY_DAMAGED,
-            &format!("cannot restore: {damage}"),
-        );
+        return blocked(pass, reasons::LEGACY_COPY_DAMAGED, &format!("cannot restore: {damage}"));
     }
     let mut blockers = Vec::new();
     let mut unrestored = Vec::new();
@@ -227,7 +192,7 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
         return blocked(pass, reasons::OWNERSHIP_CONFLICT, &blockers.join("; "));
     }
     if !unrestored.is_empty() || !all_restarted || pass.effect_taken() {
-        return pass.outlook(
+        return Pass::outlook(
             Phase::RollingBack,
             "legacy keys are put back and workloads restarted".to_owned(),
         );
@@ -246,30 +211,21 @@ fn restart_restored(pass: &mut Pass<'_>, unrestored: &[WorkloadReference]) -> bo
         let Some(seen) = pass.input.observed.backward.get(&name) else {
             continue;
         };
-        let restored: Vec<WorkloadObserved> = seen
-            .workloads
-            .iter()
-            .filter(|w| !unrestored.contains(&w.workload))
-            .cloned()
-            .collect();
+        let restored: Vec<WorkloadObserved> =
+            seen.workloads.iter().filter(|w| !unrestored.contains(&w.workload)).cloned().collect();
         all &= workload::restart_all(pass, &name, &restored, &token);
     }
     all
 }
 
 fn unpreserved(pass: &Pass<'_>) -> Option<String> {
-    pass.next
-        .legacy
-        .is_none()
-        .then(|| "nothing was preserved".to_owned())
+    pass.next.legacy.is_none().then(|| "nothing was preserved".to_owned())
 }
 
 /// Indexes of the promoted stages, the one promoted last first.
 fn in_reverse_order(pass: &Pass<'_>) -> Vec<usize> {
     let stages = &pass.next.stages;
-    let mut order: Vec<usize> = (0..stages.len())
-        .filter(|&i| stages[i].promoted_at.is_some())
-        .collect();
+    let mut order: Vec<usize> = (0..stages.len()).filter(|&i| stages[i].promoted_at.is_some()).collect();
     order.sort_by_key(|&i| (stages[i].promoted_at.clone(), i));
     order.reverse();
     order
@@ -283,9 +239,7 @@ fn restore_keys(pass: &mut Pass<'_>, index: usize, seen: &StageObserved) -> Opti
         let object = binding.object.to_string();
         if binding.live.is_none() {
             restored = false;
-            blockers.push(format!(
-                "{object} does not exist any more; create it, its keys will be put back"
-            ));
+            blockers.push(format!("{object} does not exist any more; create it, its keys will be put back"));
             continue;
         }
         if binding.live == binding.legacy {
@@ -305,10 +259,7 @@ fn restore_keys(pass: &mut Pass<'_>, index: usize, seen: &StageObserved) -> Opti
         if pass.effect_taken() {
             continue;
         }
-        pass.take(Effect::Restore {
-            stage,
-            object: binding.object.clone(),
-        });
+        pass.take(Effect::Restore { stage, object: binding.object.clone() });
         binding_record(pass, index, &object).restores += 1;
         if restores + 1 >= RESTORES_BEFORE_CONFLICT {
             let retry_at = pass.after(CONTESTED_RESTORE_PAUSE);
@@ -320,16 +271,10 @@ fn restore_keys(pass: &mut Pass<'_>, index: usize, seen: &StageObserved) -> Opti
 
 fn binding_record<'p>(pass: &'p mut Pass<'_>, stage: usize, object: &str) -> &'p mut BindingRecord {
     let bindings = &mut pass.next.stages[stage].bindings;
-    let index = bindings
-        .iter()
-        .position(|record| record.object == object)
-        .unwrap_or_else(|| {
-            bindings.push(BindingRecord {
-                object: object.to_owned(),
-                ..BindingRecord::default()
-            });
-            bindings.len() - 1
-        });
+    let index = bindings.iter().position(|record| record.object == object).unwrap_or_else(|| {
+        bindings.push(BindingRecord { object: object.to_owned(), ..BindingRecord::default() });
+        bindings.len() - 1
+    });
     &mut bindings[index]
 }
 
@@ -338,7 +283,7 @@ fn blocked(pass: &mut Pass<'_>, reason: &'static str, message: &str) -> Outlook 
     Outlook {
         stalled: Some(reason),
         ownership_conflict: (reason == reasons::OWNERSHIP_CONFLICT).then(|| message.to_owned()),
-        ..pass.outlook(
+        ..Pass::outlook(
             Phase::RollingBack,
             format!("{message}. Looks again every {} s", WORLD_POLL.as_secs()),
         )
@@ -368,15 +313,9 @@ fn wait_for_pods(pass: &mut Pass<'_>) -> Outlook {
         Some(false) => ". Legacy itself could not be logged in to",
         _ => "",
     };
-    let message = if waiting.is_empty() {
-        "asks whether legacy serves".to_owned()
-    } else {
-        waiting.join("; ")
-    };
-    pass.outlook(
-        Phase::RollingBack,
-        format!("legacy keys are back; {message}{legacy}"),
-    )
+    let message =
+        if waiting.is_empty() { "asks whether legacy serves".to_owned() } else { waiting.join("; ") };
+    Pass::outlook(Phase::RollingBack, format!("legacy keys are back; {message}{legacy}"))
 }
 
 /// Asks legacy beside a commanded rollback, which does not wait for the answer but tells it. `true`: it is told.
@@ -447,6 +386,6 @@ fn resting(pass: &Pass<'_>) -> Outlook {
     let automatic = pass.next.failure.is_some();
     Outlook {
         stalled: automatic.then_some(reasons::ROLLED_BACK),
-        ..pass.outlook(Phase::RolledBack, message)
+        ..Pass::outlook(Phase::RolledBack, message)
     }
 }

@@ -41,24 +41,13 @@ impl Step<'_, '_> {
     fn fail(&mut self, reason: &'static str, message: &str) {
         self.record().phase = StagePhase::Failed;
         self.say(message);
-        admission::fail(
-            self.pass,
-            self.plan,
-            &self.stage.name,
-            self.stage.on_failure,
-            reason,
-            message,
-        );
+        admission::fail(self.pass, self.plan, &self.stage.name, self.stage.on_failure, reason, message);
     }
 
     /// Back to waiting, because what the evidence was about is not what is there any more.
     fn void_evidence(&mut self, why: &str) {
         let name = &self.stage.name;
-        self.pass.note(
-            reasons::EVIDENCE_VOID,
-            name,
-            format!("stage {name} is checked again: {why}"),
-        );
+        self.pass.note(reasons::EVIDENCE_VOID, name, format!("stage {name} is checked again: {why}"));
         admission::reset(self.record());
         self.pass.look_again(Duration::ZERO);
     }
@@ -79,7 +68,7 @@ pub(super) fn step_all(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         return Some(Outlook {
             stalled: Some(reasons::OWNERSHIP_CONFLICT),
             ownership_conflict: Some(conflict.clone()),
-            ..pass.outlook(
+            ..Pass::outlook(
                 Phase::Progressing,
                 format!(
                     "held: {conflict}. Make that manager leave the keys alone, or set activeConfig: Legacy"
@@ -89,32 +78,16 @@ pub(super) fn step_all(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     }
     let nothing = StageObserved::default();
     for stage in &plan.stages {
-        let Some(index) = pass
-            .next
-            .stages
-            .iter()
-            .position(|record| record.name == stage.name)
-        else {
+        let Some(index) = pass.next.stages.iter().position(|record| record.name == stage.name) else {
             continue;
         };
         let seen = pass.input.observed.forward.get(&stage.name).unwrap_or(&nothing);
-        step(&mut Step {
-            pass,
-            plan,
-            stage,
-            seen,
-            index,
-        });
+        step(&mut Step { pass, plan, stage, seen, index });
         if pass.next.failure.is_some() {
             return Some(failed(pass));
         }
     }
-    if pass
-        .next
-        .stages
-        .iter()
-        .all(|record| record.phase == StagePhase::Done)
-    {
+    if pass.next.stages.iter().all(|record| record.phase == StagePhase::Done) {
         return None;
     }
     Some(progressing(pass))
@@ -122,11 +95,8 @@ pub(super) fn step_all(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
 
 /// A completed rollout whose plan was edited goes on from what is no longer as planned.
 fn reopened(pass: &mut Pass<'_>, plan: &Plan) -> bool {
-    let validated = pass
-        .next
-        .final_validation
-        .as_ref()
-        .is_some_and(|v| v.passed && v.digest == plan.fingerprint);
+    let validated =
+        pass.next.final_validation.as_ref().is_some_and(|v| v.passed && v.digest == plan.fingerprint);
     if !validated {
         pass.next.completed_at = None;
     }
@@ -136,7 +106,7 @@ fn reopened(pass: &mut Pass<'_>, plan: &Plan) -> bool {
 fn step(step: &mut Step<'_, '_>) {
     match step.pass.next.stages[step.index].phase {
         StagePhase::Waiting | StagePhase::Failed | StagePhase::RollingBack | StagePhase::RolledBack => {
-            begin(step)
+            begin(step);
         }
         StagePhase::Checking => gate::checking(step),
         StagePhase::Loading => gate::loading(step),
@@ -153,11 +123,7 @@ fn begin(step: &mut Step<'_, '_>) {
         .stage
         .depends_on
         .iter()
-        .filter(|name| {
-            step.pass
-                .stage(name)
-                .is_none_or(|record| record.phase != StagePhase::Done)
-        })
+        .filter(|name| step.pass.stage(name).is_none_or(|record| record.phase != StagePhase::Done))
         .map(String::as_str)
         .collect();
     if !undone.is_empty() {
@@ -173,11 +139,7 @@ fn begin(step: &mut Step<'_, '_>) {
         );
         return step.say(message);
     };
-    let changes_nothing = step
-        .seen
-        .bindings
-        .iter()
-        .all(|binding| binding.live == binding.desired);
+    let changes_nothing = step.seen.bindings.iter().all(|binding| binding.live == binding.desired);
     if changes_nothing && step.record().promoted_at.is_none() {
         step.pass.look_again(WORLD_POLL);
         return step.say(
@@ -215,11 +177,7 @@ fn start_attempt(
     digest: String,
     until: Option<jiff::Timestamp>,
 ) -> bool {
-    step.pass.take(Effect::StartAttempt {
-        id: AttemptId { scope, number },
-        digest,
-        until,
-    })
+    step.pass.take(Effect::StartAttempt { id: AttemptId { scope, number }, digest, until })
 }
 
 /// Whether another manager has changed, since, what a promoted stage wrote. Reported, never fought.
@@ -228,10 +186,7 @@ fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
         let seen = pass.input.observed.forward.get(&record.name)?;
         for binding in &seen.bindings {
             let object = binding.object.to_string();
-            let Some(written) = record
-                .bindings
-                .iter()
-                .find(|b| b.object == object && !b.written.is_empty())
+            let Some(written) = record.bindings.iter().find(|b| b.object == object && !b.written.is_empty())
             else {
                 continue;
             };
@@ -240,10 +195,7 @@ fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
             if !as_written && !superseded(pass, plan, record, binding) {
                 let who = binding.other_manager.as_deref().unwrap_or("an unnamed manager");
                 return Some(match binding.live {
-                    None => format!(
-                        "{object}, which stage {} wrote, does not exist any more",
-                        record.name
-                    ),
+                    None => format!("{object}, which stage {} wrote, does not exist any more", record.name),
                     Some(_) => format!("{who} changed keys of {object} that stage {} wrote", record.name),
                 });
             }
@@ -254,32 +206,22 @@ fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
 
 /// Whether a stage promoted later sets one of the same keys on purpose.
 fn superseded(pass: &Pass<'_>, plan: &Plan, record: &StageRecord, binding: &super::BindingObserved) -> bool {
-    plan.stages
-        .iter()
-        .filter(|other| other.name != record.name)
-        .any(|other| {
-            let later = pass
-                .stage(&other.name)
-                .is_some_and(|r| r.promoted_at > record.promoted_at);
-            let shares = other
-                .footprint
-                .bindings
-                .get(&binding.object)
-                .is_some_and(|keys| keys.iter().any(|key| binding.keys.contains(key)));
-            later && shares
-        })
+    plan.stages.iter().filter(|other| other.name != record.name).any(|other| {
+        let later = pass.stage(&other.name).is_some_and(|r| r.promoted_at > record.promoted_at);
+        let shares = other
+            .footprint
+            .bindings
+            .get(&binding.object)
+            .is_some_and(|keys| keys.iter().any(|key| binding.keys.contains(key)));
+        later && shares
+    })
 }
 
 fn failed(pass: &mut Pass<'_>) -> Outlook {
     // The next pass begins the way back, or holds.
     pass.look_again(Duration::ZERO);
-    let message = pass
-        .next
-        .failure
-        .as_ref()
-        .map(|failure| failure.message.clone())
-        .unwrap_or_default();
-    pass.outlook(Phase::Progressing, message)
+    let message = pass.next.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+    Pass::outlook(Phase::Progressing, message)
 }
 
 fn progressing(pass: &Pass<'_>) -> Outlook {
@@ -296,15 +238,9 @@ fn progressing(pass: &Pass<'_>) -> Outlook {
         .map(tell)
         .collect();
     if told.is_empty() {
-        told = pass
-            .next
-            .stages
-            .iter()
-            .filter(|record| record.phase != StagePhase::Done)
-            .map(tell)
-            .collect();
+        told = pass.next.stages.iter().filter(|record| record.phase != StagePhase::Done).map(tell).collect();
     }
-    pass.outlook(Phase::Progressing, told.join("; "))
+    Pass::outlook(Phase::Progressing, told.join("; "))
 }
 
 fn tell(record: &StageRecord) -> String {

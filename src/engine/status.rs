@@ -27,12 +27,7 @@ pub fn status(
 ) -> DatabaseRolloutStatus {
     let recorded = decision.recorded.clone();
     let outlook = &decision.outlook;
-    let facts = Facts {
-        recorded: &recorded,
-        outlook,
-        plan,
-        copy: &observed.copy,
-    };
+    let facts = Facts { recorded: &recorded, outlook, plan, copy: &observed.copy };
     let conditions = facts.conditions();
     DatabaseRolloutStatus {
         observed_generation: generation,
@@ -63,10 +58,7 @@ fn current_stages(recorded: &Recorded) -> String {
         .stages
         .iter()
         .filter(|stage| {
-            !matches!(
-                stage.phase,
-                StagePhase::Waiting | StagePhase::Done | StagePhase::RolledBack
-            )
+            !matches!(stage.phase, StagePhase::Waiting | StagePhase::Done | StagePhase::RolledBack)
         })
         .map(|stage| stage.name.as_str())
         .collect();
@@ -74,11 +66,7 @@ fn current_stages(recorded: &Recorded) -> String {
 }
 
 fn progress(recorded: &Recorded) -> String {
-    let done = recorded
-        .stages
-        .iter()
-        .filter(|stage| stage.phase == StagePhase::Done)
-        .count();
+    let done = recorded.stages.iter().filter(|stage| stage.phase == StagePhase::Done).count();
     format!("{done}/{}", recorded.stages.len())
 }
 
@@ -99,12 +87,7 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     fn conditions(&self) -> Vec<Undated> {
-        let mut all = vec![
-            self.ready(),
-            self.accepted(),
-            self.legacy_preserved(),
-            self.rollback_safe(),
-        ];
+        let mut all = vec![self.ready(), self.accepted(), self.legacy_preserved(), self.rollback_safe()];
         all.extend(self.reconciling());
         all.extend(self.stalled());
         all.extend(self.baseline_captured());
@@ -129,10 +112,8 @@ impl Facts<'_> {
     }
 
     fn reconciling(&self) -> Option<Undated> {
-        let moving = !matches!(
-            self.outlook.phase,
-            Phase::Completed | Phase::RolledBack | Phase::Paused | Phase::Held
-        );
+        let moving =
+            !matches!(self.outlook.phase, Phase::Completed | Phase::RolledBack | Phase::Paused | Phase::Held);
         (moving && self.outlook.stalled.is_none() && self.outlook.rejected.is_none()).then(|| Undated {
             kind: "Reconciling",
             status: true,
@@ -142,12 +123,8 @@ impl Facts<'_> {
     }
 
     fn stalled(&self) -> Option<Undated> {
-        let reason = self
-            .outlook
-            .rejected
-            .as_ref()
-            .map(|(reason, _)| reason.as_str())
-            .or(self.outlook.stalled)?;
+        let reason =
+            self.outlook.rejected.as_ref().map(|(reason, _)| reason.as_str()).or(self.outlook.stalled)?;
         Some(Undated {
             kind: "Stalled",
             status: true,
@@ -158,40 +135,22 @@ impl Facts<'_> {
 
     fn accepted(&self) -> Undated {
         let (status, reason, message) = match &self.outlook.rejected {
-            None => (
-                true,
-                "Accepted".to_owned(),
-                "the spec is a plan that can be carried out".to_owned(),
-            ),
+            None => (true, "Accepted".to_owned(), "the spec is a plan that can be carried out".to_owned()),
             Some((reason, message)) => (false, reason.clone(), message.clone()),
         };
-        Undated {
-            kind: "Accepted",
-            status,
-            reason,
-            message,
-        }
+        Undated { kind: "Accepted", status, reason, message }
     }
 
     fn legacy_preserved(&self) -> Undated {
         let (status, reason, message) = match (&self.recorded.legacy, self.copy) {
-            (None, _) => (
-                false,
-                "NotYet",
-                "nothing is preserved, and nothing was touched".to_owned(),
-            ),
-            (Some(_), _) if self.recorded.released_at.is_some() => (
-                false,
-                reasons::LEGACY_RELEASED,
-                "the copy was deleted after the rollback window".to_owned(),
-            ),
+            (None, _) => (false, "NotYet", "nothing is preserved, and nothing was touched".to_owned()),
+            (Some(_), _) if self.recorded.released_at.is_some() => {
+                (false, reasons::LEGACY_RELEASED, "the copy was deleted after the rollback window".to_owned())
+            }
             (Some(legacy), CopyState::Intact { digest, .. }) if *digest == legacy.digest => (
                 true,
                 reasons::LEGACY_PRESERVED,
-                format!(
-                    "{} keys in Secret/{}, digest {}",
-                    legacy.keys, legacy.secret_name, legacy.digest
-                ),
+                format!("{} keys in Secret/{}, digest {}", legacy.keys, legacy.secret_name, legacy.digest),
             ),
             (Some(legacy), _) => (
                 false,
@@ -199,34 +158,18 @@ impl Facts<'_> {
                 format!("Secret/{} is not what was preserved", legacy.secret_name),
             ),
         };
-        Undated {
-            kind: "LegacyPreserved",
-            status,
-            reason: reason.to_owned(),
-            message,
-        }
+        Undated { kind: "LegacyPreserved", status, reason: reason.to_owned(), message }
     }
 
     fn baseline_captured(&self) -> Option<Undated> {
         self.plan?.baseline.as_ref()?;
-        let result = self
-            .recorded
-            .baseline
-            .as_ref()
-            .and_then(|baseline| baseline.result.as_ref());
+        let result = self.recorded.baseline.as_ref().and_then(|baseline| baseline.result.as_ref());
         Some(Undated {
             kind: "BaselineCaptured",
             status: result.is_some(),
-            reason: if result.is_some() {
-                reasons::BASELINE_CAPTURED
-            } else {
-                "NotYet"
-            }
-            .to_owned(),
-            message: result.map_or_else(
-                || "legacy has not been measured yet".to_owned(),
-                |r| r.message.clone(),
-            ),
+            reason: if result.is_some() { reasons::BASELINE_CAPTURED } else { "NotYet" }.to_owned(),
+            message: result
+                .map_or_else(|| "legacy has not been measured yet".to_owned(), |r| r.message.clone()),
         })
     }
 
@@ -244,12 +187,7 @@ impl Facts<'_> {
     /// Whether going back is possible, and loses nothing.
     fn rollback_safe(&self) -> Undated {
         let (status, reason, message) = self.way_back();
-        Undated {
-            kind: "RollbackSafe",
-            status,
-            reason: reason.to_owned(),
-            message,
-        }
+        Undated { kind: "RollbackSafe", status, reason: reason.to_owned(), message }
     }
 
     fn way_back(&self) -> (bool, &'static str, String) {
@@ -270,17 +208,12 @@ impl Facts<'_> {
             .iter()
             .filter(|record| record.promoted_at.is_some())
             .filter(|record| {
-                self.plan
-                    .is_none_or(|plan| plan.stage(&record.name).is_none_or(|stage| stage.writes))
+                self.plan.is_none_or(|plan| plan.stage(&record.name).is_none_or(|stage| stage.writes))
             })
             .map(|record| record.name.as_str())
             .collect();
         if writing.is_empty() {
-            return (
-                true,
-                "NothingToLose",
-                "going back is possible and loses nothing".to_owned(),
-            );
+            return (true, "NothingToLose", "going back is possible and loses nothing".to_owned());
         }
         (
             false,

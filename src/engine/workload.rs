@@ -41,10 +41,7 @@ pub(super) fn restart_all(
     token: &str,
 ) -> bool {
     let mut all = true;
-    for workload in workloads
-        .iter()
-        .filter(|w| w.exists && w.token.as_deref() != Some(token))
-    {
+    for workload in workloads.iter().filter(|w| w.exists && w.token.as_deref() != Some(token)) {
         all = false;
         if !pass.effect_taken() {
             pass.take(Effect::Restart {
@@ -75,16 +72,10 @@ pub(super) fn settle(pass: &mut Pass<'_>, stage: &str, workloads: &[WorkloadObse
         if workload.pods.restarts >= CRASH_RESTARTS {
             return Restarting::Crashing(format!("the pods of {name} crash: {}", workload.pods));
         }
-        if let Some(pod) = workload
-            .pods
-            .stuck
-            .first()
-            .filter(|_| workload.pods.template_seen && !pass.effect_taken())
+        if let Some(pod) =
+            workload.pods.stuck.first().filter(|_| workload.pods.template_seen && !pass.effect_taken())
         {
-            pass.take(Effect::DeletePod {
-                stage: stage.to_owned(),
-                pod: pod.clone(),
-            });
+            pass.take(Effect::DeletePod { stage: stage.to_owned(), pod: pod.clone() });
         }
         waiting.push(format!("{name} ({})", workload.pods));
     }

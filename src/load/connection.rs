@@ -82,11 +82,8 @@ impl Connection {
         traffic: &Traffic,
         statement_timeout: Duration,
     ) -> Result<Self, OpenError> {
-        let options = ConnectOptions {
-            purpose: "load",
-            step_timeout: STEP_TIMEOUT,
-            byte_budget: BYTE_BUDGET,
-        };
+        let options =
+            ConnectOptions { purpose: "load", step_timeout: STEP_TIMEOUT, byte_budget: BYTE_BUDGET };
         let session = Session::connect(target, &options).await?;
         let limits = Limits {
             read_only: traffic.access == Access::ReadOnly,
@@ -100,12 +97,7 @@ impl Connection {
         });
         let silent = || Err(OpenError::Limits(Fault::local(ErrorClass::Connection)));
         let (scope, statements) = prepared.await.unwrap_or_else(|_| silent())?;
-        Ok(Self {
-            session,
-            statements,
-            scope,
-            limits,
-        })
+        Ok(Self { session, statements, scope, limits })
     }
 
     /// Whether another statement can be sent.
@@ -128,11 +120,7 @@ impl Connection {
             Ok(Err(error)) => {
                 let fault = self.session.explain(&error);
                 let is_timeout = fault.class == ErrorClass::Canceled && started.elapsed() + EARLY >= limit;
-                let outcome = if is_timeout {
-                    Outcome::Timeout
-                } else {
-                    Outcome::Error(fault.label())
-                };
+                let outcome = if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) };
                 // Only after an error of the server is it clear where the next answer begins.
                 (outcome, error.as_db_error().is_some() && self.is_usable())
             }
@@ -161,17 +149,11 @@ async fn prepare(session: &Session, traffic: &Traffic) -> Result<Vec<Statement>,
     for (index, model) in traffic.statements.iter().enumerate() {
         let number = index + 1;
         let prepared = session.client().prepare(&model.sql).await;
-        let prepared = prepared.map_err(|error| OpenError::Prepare {
-            statement: number,
-            fault: session.explain(&error),
-        })?;
+        let prepared = prepared
+            .map_err(|error| OpenError::Prepare { statement: number, fault: session.explain(&error) })?;
         let (takes, gives) = (prepared.params().len(), model.params.len());
         if takes != gives {
-            return Err(OpenError::Parameters {
-                statement: number,
-                takes,
-                gives,
-            });
+            return Err(OpenError::Parameters { statement: number, takes, gives });
         }
         statements.push(prepared);
     }

@@ -68,10 +68,7 @@ pub(super) async fn drive(
     target: &Target,
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Books, NotRun> {
-    let error = |message: String| NotRun {
-        verdict: Verdict::Error,
-        message,
-    };
+    let error = |message: String| NotRun { verdict: Verdict::Error, message };
     let mix = Mix::new(&spec.traffic).map_err(|fault| error(fault.to_string()))?;
     let tally = Tally::new()
         .map_err(|_| error("the histograms could not be set up; this is a bug of cutover".to_owned()))?;
@@ -102,9 +99,7 @@ pub(super) async fn drive(
 }
 
 fn backlog(rate: u32) -> usize {
-    usize::try_from(rate.saturating_mul(BACKLOG_SECONDS))
-        .unwrap_or(BACKLOG.1)
-        .clamp(BACKLOG.0, BACKLOG.1)
+    usize::try_from(rate.saturating_mul(BACKLOG_SECONDS)).unwrap_or(BACKLOG.1).clamp(BACKLOG.0, BACKLOG.1)
 }
 
 async fn open_all(spec: &LoadSpec, target: &Target) -> Result<Vec<Connection>, NotRun> {
@@ -126,10 +121,7 @@ fn not_opened(error: &OpenError, opened: usize, wanted: usize) -> NotRun {
         OpenError::Connect(_) => format!("{opened} of {wanted} connections could be opened: {error}"),
         _ => error.to_string(),
     };
-    NotRun {
-        verdict: error.verdict(),
-        message,
-    }
+    NotRun { verdict: error.verdict(), message }
 }
 
 /// Waits for the workers, tells of progress, and ends the run early where it must.
@@ -183,16 +175,6 @@ async fn close_books(run: &Run, pacer: &Pacer) -> Books {
     };
     let last = Duration::from_micros(run.last_us.load(Ordering::Relaxed));
     // A schedule that was carried out took its length, even if its last arrivals were early.
-    let elapsed = if stop.is_none() {
-        last.max(run.spec.duration)
-    } else {
-        last
-    };
-    Books {
-        scheduled: pacer.scheduled(),
-        skipped: skipped + pacer.refused(),
-        tally,
-        stop,
-        elapsed,
-    }
+    let elapsed = if stop.is_none() { last.max(run.spec.duration) } else { last };
+    Books { scheduled: pacer.scheduled(), skipped: skipped + pacer.refused(), tally, stop, elapsed }
 }

@@ -41,11 +41,7 @@ impl Latencies {
     pub(super) fn percentile_us(&self, percent: u64, failed: u64) -> Option<u64> {
         let all = self.count() + failed;
         let rank = (all * percent).div_ceil(100).max(1);
-        if rank > self.count() {
-            None
-        } else {
-            Some(self.at_rank(rank))
-        }
+        if rank > self.count() { None } else { Some(self.at_rank(rank)) }
     }
 
     /// `rank` counts from 1, the fastest.
@@ -54,10 +50,7 @@ impl Latencies {
         for bucket in self.0.iter_recorded() {
             seen += bucket.count_since_last_iteration();
             if seen >= rank {
-                return self
-                    .0
-                    .highest_equivalent(bucket.value_iterated_to())
-                    .min(self.max_us());
+                return self.0.highest_equivalent(bucket.value_iterated_to()).min(self.max_us());
             }
         }
         self.max_us()

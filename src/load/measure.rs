@@ -91,11 +91,7 @@ impl Tally {
 
     fn label(&mut self, label: String) {
         let is_known = self.labels.contains_key(&label);
-        let label = if is_known || self.labels.len() < MAX_LABELS {
-            label
-        } else {
-            "others".to_owned()
-        };
+        let label = if is_known || self.labels.len() < MAX_LABELS { label } else { "others".to_owned() };
         *self.labels.entry(label).or_default() += 1;
     }
 
@@ -117,11 +113,7 @@ impl Tally {
     pub(super) fn error_classes(&self) -> Vec<String> {
         let mut labels: Vec<_> = self.labels.iter().collect();
         labels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        labels
-            .into_iter()
-            .take(MAX_REPORTED)
-            .map(|(label, count)| format!("{label}: {count}"))
-            .collect()
+        labels.into_iter().take(MAX_REPORTED).map(|(label, count)| format!("{label}: {count}")).collect()
     }
 }
 
@@ -186,9 +178,6 @@ mod tests {
         for kind in [2, 5, 5, 1, 1, 1] {
             tally.record(outcome(kind), TIMES, Duration::ZERO);
         }
-        assert_eq!(
-            tally.error_classes(),
-            ["statement timeout: 3", "label 5: 2", "label 2: 1"]
-        );
+        assert_eq!(tally.error_classes(), ["statement timeout: 3", "label 5: 2", "label 2: 1"]);
     }
 }

@@ -56,11 +56,9 @@ pub async fn run(spec: &LoadSpec, target: &Target, progress: watch::Sender<LoadP
     let started = Instant::now();
     let mut result = match Box::pin(driver::drive(spec, target, &progress)).await {
         Ok(books) => report(&books, spec),
-        Err(not_run) => LoadResult {
-            verdict: not_run.verdict,
-            message: not_run.message,
-            ..LoadResult::default()
-        },
+        Err(not_run) => {
+            LoadResult { verdict: not_run.verdict, message: not_run.message, ..LoadResult::default() }
+        }
     };
     result.seed = spec.seed.cast_signed();
     result.finished_at = Some(MicroTime(jiff::Timestamp::now()));

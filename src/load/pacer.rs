@@ -61,18 +61,11 @@ impl Pacer {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let its = shared.clone();
-        let spin = if rate <= MAX_SPIN_RATE {
-            SPIN
-        } else {
-            Duration::ZERO
-        };
+        let spin = if rate <= MAX_SPIN_RATE { SPIN } else { Duration::ZERO };
         let handle = thread::Builder::new()
             .name("load-pacer".to_owned())
             .spawn(move || pace(schedule, start, spin, &queue, &its))?;
-        Ok(Self {
-            shared,
-            thread: handle.thread().clone(),
-        })
+        Ok(Self { shared, thread: handle.thread().clone() })
     }
 
     /// Ends the schedule here.
@@ -105,11 +98,7 @@ fn pace(schedule: Schedule, start: Instant, spin: Duration, queue: &mpsc::Sender
             return;
         }
         shared.scheduled.fetch_add(1, Ordering::AcqRel);
-        let due = Due {
-            arrival,
-            scheduled,
-            handed: Instant::now(),
-        };
+        let due = Due { arrival, scheduled, handed: Instant::now() };
         match queue.try_send(due) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
@@ -147,16 +136,8 @@ mod tests {
     };
 
     fn schedule(rate: u32, length: Duration) -> Schedule {
-        let statement = Statement {
-            sql: String::new(),
-            weight: 1,
-            params: vec![],
-        };
-        let traffic = Traffic {
-            name: String::new(),
-            access: Access::ReadOnly,
-            statements: vec![statement],
-        };
+        let statement = Statement { sql: String::new(), weight: 1, params: vec![] };
+        let traffic = Traffic { name: String::new(), access: Access::ReadOnly, statements: vec![statement] };
         Schedule::new(Arc::new(Mix::new(&traffic).unwrap()), rate, length, 1)
     }
 
@@ -180,13 +161,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_ends_the_schedule_and_loses_nothing_from_the_books() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer = Pacer::start(
-            schedule(1000, Duration::from_mins(1)),
-            1000,
-            Instant::now(),
-            queue,
-        )
-        .unwrap();
+        let pacer =
+            Pacer::start(schedule(1000, Duration::from_mins(1)), 1000, Instant::now(), queue).unwrap();
         while pacer.refused() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -200,13 +176,9 @@ mod tests {
     #[tokio::test]
     async fn dropping_the_pacer_stops_it_at_once() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer = Pacer::start(
-            schedule(1, Duration::from_hours(1)),
-            1,
-            Instant::now() + MAX_NAP * 100,
-            queue,
-        )
-        .unwrap();
+        let pacer =
+            Pacer::start(schedule(1, Duration::from_hours(1)), 1, Instant::now() + MAX_NAP * 100, queue)
+                .unwrap();
         let dropped = Instant::now();
         drop(pacer);
         assert!(due.recv().await.is_none());

@@ -65,42 +65,27 @@ enum Sampler {
 
 impl Mix {
     pub(super) fn new(traffic: &Traffic) -> Result<Self, TrafficError> {
-        let mut mix = Self {
-            cumulative: Vec::new(),
-            samplers: Vec::new(),
-        };
+        let mut mix = Self { cumulative: Vec::new(), samplers: Vec::new() };
         let mut total = 0_u64;
         for (index, statement) in traffic.statements.iter().enumerate() {
             let statement_number = index + 1;
             let weight = u64::try_from(statement.weight).ok().filter(|weight| *weight > 0);
-            total += weight.ok_or(TrafficError::Weight {
-                statement: statement_number,
-            })?;
+            total += weight.ok_or(TrafficError::Weight { statement: statement_number })?;
             mix.cumulative.push(total);
             let samplers = statement.params.iter().enumerate().map(|(index, parameter)| {
-                let error = TrafficError::Parameter {
-                    statement: statement_number,
-                    parameter: index + 1,
-                };
+                let error = TrafficError::Parameter { statement: statement_number, parameter: index + 1 };
                 Sampler::new(parameter).ok_or(error)
             });
             mix.samplers.push(samplers.collect::<Result<_, _>>()?);
         }
-        if mix.cumulative.is_empty() {
-            Err(TrafficError::Empty)
-        } else {
-            Ok(mix)
-        }
+        if mix.cumulative.is_empty() { Err(TrafficError::Empty) } else { Ok(mix) }
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> (usize, Vec<Value>) {
         let total = self.cumulative.last().copied().unwrap_or(1);
         let point = rng.random_range(0..total);
         let statement = self.cumulative.partition_point(|sum| *sum <= point);
-        let parameters = self.samplers[statement]
-            .iter()
-            .map(|sampler| sampler.draw(rng))
-            .collect();
+        let parameters = self.samplers[statement].iter().map(|sampler| sampler.draw(rng)).collect();
         (statement, parameters)
     }
 }
@@ -109,23 +94,15 @@ impl Sampler {
     fn new(parameter: &Parameter) -> Option<Self> {
         match (&parameter.int, &parameter.choice) {
             (Some(int), None) if int.min <= int.max => Some(match int.skew {
-                Skew::Uniform => Self::Uniform {
-                    min: int.min,
-                    max: int.max,
-                },
+                Skew::Uniform => Self::Uniform { min: int.min, max: int.max },
                 // One rank too few for the range of all integers; it has no application.
-                Skew::Zipf => Self::Zipf {
-                    min: int.min,
-                    ranks: Zipf::new(int.max.abs_diff(int.min).saturating_add(1)),
-                },
+                Skew::Zipf => {
+                    Self::Zipf { min: int.min, ranks: Zipf::new(int.max.abs_diff(int.min).saturating_add(1)) }
+                }
             }),
-            (None, Some(choice)) if !choice.values.is_empty() => Some(Self::Choice(
-                choice
-                    .values
-                    .iter()
-                    .map(|value| Arc::from(value.as_str()))
-                    .collect(),
-            )),
+            (None, Some(choice)) if !choice.values.is_empty() => {
+                Some(Self::Choice(choice.values.iter().map(|value| Arc::from(value.as_str())).collect()))
+            }
             _ => None,
         }
     }
@@ -170,15 +147,9 @@ impl Iterator for Schedule {
         // The gaps of a Poisson process are exponential; 1 - u is above zero, so the logarithm is finite.
         let u: f64 = self.rng.random();
         self.at_seconds -= (1.0 - u).ln() / self.rate;
-        let at = Duration::try_from_secs_f64(self.at_seconds)
-            .ok()
-            .filter(|at| *at < self.length)?;
+        let at = Duration::try_from_secs_f64(self.at_seconds).ok().filter(|at| *at < self.length)?;
         let (statement, parameters) = self.mix.draw(&mut self.rng);
-        Some(Arrival {
-            at,
-            statement,
-            parameters,
-        })
+        Some(Arrival { at, statement, parameters })
     }
 }
 

@@ -67,10 +67,7 @@ impl LoadSpec {
     /// The load of a stage.
     pub fn from_load(load: &Load, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         Ok(Self {
-            max_latency: load
-                .max_latency
-                .as_ref()
-                .map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
+            max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
             max_error: ErrorLimit::parse(&load.max_error_percent).ok_or(LoadSpecError::ErrorLimit)?,
             ..Self::new(traffic, load.rate, &load.duration, load.connections, seed)?
         })
@@ -78,13 +75,7 @@ impl LoadSpec {
 
     /// A baseline: nothing to compare with, so there is no limit but that of a legacy database that serves at all.
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
-        Self::new(
-            traffic,
-            baseline.rate,
-            &baseline.duration,
-            baseline.connections,
-            seed,
-        )
+        Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)
     }
 
     fn new(
@@ -97,10 +88,7 @@ impl LoadSpec {
         Mix::new(traffic)?;
         Ok(Self {
             traffic: traffic.clone(),
-            rate: u32::try_from(rate)
-                .ok()
-                .filter(|rate| *rate > 0)
-                .ok_or(LoadSpecError::Rate)?,
+            rate: u32::try_from(rate).ok().filter(|rate| *rate > 0).ok_or(LoadSpecError::Rate)?,
             duration: parse("duration", length)?,
             connections: usize::try_from(connections)
                 .ok()
@@ -136,16 +124,8 @@ mod tests {
     use crate::api::{Access, Statement};
 
     fn traffic() -> Traffic {
-        let statement = Statement {
-            sql: "SELECT 1".to_owned(),
-            weight: 1,
-            params: vec![],
-        };
-        Traffic {
-            name: "t".to_owned(),
-            access: Access::ReadOnly,
-            statements: vec![statement],
-        }
+        let statement = Statement { sql: "SELECT 1".to_owned(), weight: 1, params: vec![] };
+        Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements: vec![statement] }
     }
 
     fn load() -> Load {
@@ -154,11 +134,7 @@ mod tests {
             rate: 300,
             duration: "1m".to_owned(),
             connections: 20,
-            max_latency: Some(LatencyLimits {
-                p50: None,
-                p95: Some("1s500ms".to_owned()),
-                p99: None,
-            }),
+            max_latency: Some(LatencyLimits { p50: None, p95: Some("1s500ms".to_owned()), p99: None }),
             max_error_percent: "0.1".to_owned(),
         }
     }
@@ -166,34 +142,17 @@ mod tests {
     #[test]
     fn a_stages_load_takes_its_limits_from_the_spec() {
         let spec = LoadSpec::from_load(&load(), &traffic(), 7).unwrap();
-        assert_eq!(
-            (spec.rate, spec.connections, spec.duration),
-            (300, 20, Duration::from_mins(1))
-        );
-        assert_eq!(
-            spec.max_latency,
-            LatencyLimitsUs {
-                p50: None,
-                p95: Some(1_500_000),
-                p99: None
-            }
-        );
+        assert_eq!((spec.rate, spec.connections, spec.duration), (300, 20, Duration::from_mins(1)));
+        assert_eq!(spec.max_latency, LatencyLimitsUs { p50: None, p95: Some(1_500_000), p99: None });
         assert_eq!(spec.max_error, ErrorLimit::parse("0.1").unwrap());
     }
 
     #[test]
     fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
-        let baseline = Baseline {
-            traffic: "t".to_owned(),
-            rate: 1,
-            duration: "1s".to_owned(),
-            connections: 1,
-        };
+        let baseline =
+            Baseline { traffic: "t".to_owned(), rate: 1, duration: "1s".to_owned(), connections: 1 };
         let spec = LoadSpec::from_baseline(&baseline, &traffic(), 7).unwrap();
-        assert_eq!(
-            (spec.max_latency, spec.max_error),
-            (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT)
-        );
+        assert_eq!((spec.max_latency, spec.max_error), (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT));
     }
 
     #[test]
@@ -202,46 +161,13 @@ mod tests {
             let message = LoadSpec::from_load(&load, &traffic(), 7).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         };
-        refused(
-            Load {
-                duration: "x".to_owned(),
-                ..load()
-            },
-            "duration can't be read",
-        );
+        refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
         refused(Load { rate: 0, ..load() }, "rate");
-        refused(
-            Load {
-                connections: -1,
-                ..load()
-            },
-            "connection",
-        );
-        refused(
-            Load {
-                max_error_percent: "101".to_owned(),
-                ..load()
-            },
-            "maxErrorPercent",
-        );
-        let limits = LatencyLimits {
-            p99: Some("1d".to_owned()),
-            ..LatencyLimits::default()
-        };
-        refused(
-            Load {
-                max_latency: Some(limits),
-                ..load()
-            },
-            "maxLatency.p99 can't be read",
-        );
-        let empty = Traffic {
-            statements: vec![],
-            ..traffic()
-        };
-        assert_eq!(
-            LoadSpec::from_load(&load(), &empty, 7),
-            Err(TrafficError::Empty.into())
-        );
+        refused(Load { connections: -1, ..load() }, "connection");
+        refused(Load { max_error_percent: "101".to_owned(), ..load() }, "maxErrorPercent");
+        let limits = LatencyLimits { p99: Some("1d".to_owned()), ..LatencyLimits::default() };
+        refused(Load { max_latency: Some(limits), ..load() }, "maxLatency.p99 can't be read");
+        let empty = Traffic { statements: vec![], ..traffic() };
+        assert_eq!(LoadSpec::from_load(&load(), &empty, 7), Err(TrafficError::Empty.into()));
     }
 }

@@ -135,16 +135,10 @@ pub(super) fn judge(measured: &Measured, latency: LatencyLimitsUs, errors: Error
 /// What is wrong with a percentile of enough samples, if anything.
 fn broken(name: &str, limit: u64, seen: Option<u64>, measured: &Measured) -> Option<String> {
     match seen {
-        None => Some(format!(
-            "{name} is beyond any limit ({}): too many statements failed",
-            micros(limit)
-        )),
-        Some(seen) if seen > limit => Some(format!(
-            "{name} {} is above {}{}",
-            micros(seen),
-            micros(limit),
-            waiting(name, measured)
-        )),
+        None => Some(format!("{name} is beyond any limit ({}): too many statements failed", micros(limit))),
+        Some(seen) if seen > limit => {
+            Some(format!("{name} {} is above {}{}", micros(seen), micros(limit), waiting(name, measured)))
+        }
         Some(_) => None,
     }
 }
@@ -181,10 +175,7 @@ fn is_generator_late(measured: &Measured) -> bool {
 fn waiting(name: &str, measured: &Measured) -> String {
     match (name, measured.p95_us, measured.service_p95_us) {
         ("p95", Some(latency), Some(service)) if service * 2 < latency => {
-            format!(
-                " ({} of it in the server, the rest waiting for a free connection)",
-                micros(service)
-            )
+            format!(" ({} of it in the server, the rest waiting for a free connection)", micros(service))
         }
         _ => String::new(),
     }

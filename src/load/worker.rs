@@ -70,9 +70,7 @@ pub(super) async fn work(run: Arc<Run>, connection: Connection) {
             return;
         };
         let sent = Instant::now();
-        let (outcome, is_usable) = ready
-            .execute(due.arrival.statement, &due.arrival.parameters)
-            .await;
+        let (outcome, is_usable) = ready.execute(due.arrival.statement, &due.arrival.parameters).await;
         record(&run, &due, outcome, idle_since, sent);
         connection = is_usable.then_some(ready);
     }
@@ -95,11 +93,7 @@ async fn next(run: &Run) -> Option<Due> {
 fn record(run: &Run, due: &Due, outcome: Outcome, idle_since: Instant, sent: Instant) {
     let ended = Instant::now();
     // With a connection free when it was due, all of the delay is the generator's; else only what the pacer took.
-    let sent_or_handed = if idle_since <= due.scheduled {
-        sent
-    } else {
-        due.handed
-    };
+    let sent_or_handed = if idle_since <= due.scheduled { sent } else { due.handed };
     let times = Times {
         latency: ended.saturating_duration_since(due.scheduled),
         service: ended.saturating_duration_since(sent),

@@ -13,10 +13,7 @@ use crate::api::DatabaseRollout;
 pub fn conflicts_with_others(mine: &DatabaseRollout, others: &[DatabaseRollout]) -> Vec<Fault> {
     let keys = claims(mine);
     let mut faults = Vec::new();
-    for other in others
-        .iter()
-        .filter(|other| holds(other) && precedes(other, mine))
-    {
+    for other in others.iter().filter(|other| holds(other) && precedes(other, mine)) {
         let theirs = claims(other);
         for (object, key) in keys.iter().filter(|claim| theirs.contains(claim)) {
             faults.push(Fault::new(
@@ -32,10 +29,7 @@ pub fn conflicts_with_others(mine: &DatabaseRollout, others: &[DatabaseRollout])
 }
 
 fn holds(rollout: &DatabaseRollout) -> bool {
-    rollout
-        .status
-        .as_ref()
-        .is_none_or(|status| status.recorded.released_at.is_none())
+    rollout.status.as_ref().is_none_or(|status| status.recorded.released_at.is_none())
 }
 
 fn precedes(other: &DatabaseRollout, mine: &DatabaseRollout) -> bool {

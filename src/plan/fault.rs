@@ -13,10 +13,7 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
+        Self { reason, message: message.into() }
     }
 }
 

@@ -18,11 +18,7 @@ pub(super) fn order(stages: &[Stage]) -> Result<Vec<usize>, Vec<Fault>> {
     let mut order = Vec::with_capacity(stages.len());
     while order.len() < stages.len() {
         let ready = (0..stages.len()).find(|&i| {
-            !order.contains(&i)
-                && stages[i]
-                    .depends_on
-                    .iter()
-                    .all(|name| done.contains(name.as_str()))
+            !order.contains(&i) && stages[i].depends_on.iter().all(|name| done.contains(name.as_str()))
         });
         let Some(index) = ready else {
             return Err(vec![cycle_fault(stages, &done)]);
@@ -37,17 +33,10 @@ fn unknown_dependencies(stages: &[Stage]) -> Vec<Fault> {
     let names: BTreeSet<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
     let mut faults = Vec::new();
     for stage in stages {
-        for dependency in stage
-            .depends_on
-            .iter()
-            .filter(|name| !names.contains(name.as_str()))
-        {
+        for dependency in stage.depends_on.iter().filter(|name| !names.contains(name.as_str())) {
             faults.push(Fault::new(
                 "UnknownStage",
-                format!(
-                    "stage {} depends on stage {dependency}, which does not exist",
-                    stage.name
-                ),
+                format!("stage {} depends on stage {dependency}, which does not exist", stage.name),
             ));
         }
     }
@@ -62,12 +51,11 @@ fn cycle_fault(stages: &[Stage], done: &BTreeSet<&str>) -> Fault {
         .map(|stage| (stage.name.as_str(), stage))
         .collect();
     let mut path: Vec<&str> = stuck.keys().next().copied().into_iter().collect();
-    while let Some(next) = path.last().and_then(|last| stuck.get(last)).and_then(|stage| {
-        stage
-            .depends_on
-            .iter()
-            .find(|name| stuck.contains_key(name.as_str()))
-    }) {
+    while let Some(next) = path
+        .last()
+        .and_then(|last| stuck.get(last))
+        .and_then(|stage| stage.depends_on.iter().find(|name| stuck.contains_key(name.as_str())))
+    {
         if let Some(start) = path.iter().position(|name| name == next) {
             path.drain(..start);
             path.push(next);
@@ -75,13 +63,7 @@ fn cycle_fault(stages: &[Stage], done: &BTreeSet<&str>) -> Fault {
         }
         path.push(next);
     }
-    Fault::new(
-        "CyclicStages",
-        format!(
-            "the stages depend on each other in a circle: {}",
-            path.join(" -> ")
-        ),
-    )
+    Fault::new("CyclicStages", format!("the stages depend on each other in a circle: {}", path.join(" -> ")))
 }
 
 /// For every stage, the names of all stages that must be done before it, directly or not. Needs an acyclic graph.

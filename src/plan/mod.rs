@@ -65,6 +65,7 @@ impl Plan {
 
 /// A validated stage.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of a stage, none of them an argument")]
 pub struct PlannedStage {
     /// Its name.
     pub name: String,
@@ -106,13 +107,8 @@ impl Footprint {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.bindings.iter().all(|(object, keys)| {
-            self.bindings
-                .get(object)
-                .is_some_and(|held| keys.iter().all(|key| held.contains(key)))
-        }) && other
-            .workloads
-            .iter()
-            .all(|workload| self.workloads.contains(workload))
+            self.bindings.get(object).is_some_and(|held| keys.iter().all(|key| held.contains(key)))
+        }) && other.workloads.iter().all(|workload| self.workloads.contains(workload))
     }
 }
 
@@ -170,29 +166,16 @@ pub fn build(name: &str, spec: &DatabaseRolloutSpec) -> Result<Plan, Vec<Fault>>
 fn plan_baseline(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) -> Option<PlannedBaseline> {
     let baseline = spec.baseline.as_ref()?;
     let duration = read_duration(&baseline.duration, "baseline.duration", faults)?;
-    let traffic = spec
-        .traffic
-        .iter()
-        .find(|traffic| traffic.name == baseline.traffic);
+    let traffic = spec.traffic.iter().find(|traffic| traffic.name == baseline.traffic);
     let about = (baseline, traffic, &spec.legacy);
     let text = serde_json::to_vec(&about).unwrap_or_else(|_| format!("{about:?}").into_bytes());
-    Some(PlannedBaseline {
-        digest: digest::public(&text),
-        duration,
-    })
+    Some(PlannedBaseline { digest: digest::public(&text), duration })
 }
 
 fn tls_verified(spec: &DatabaseRolloutSpec) -> bool {
-    [Some(&spec.legacy), spec.candidate.as_ref()]
-        .into_iter()
-        .flatten()
-        .all(|configuration| {
-            configuration
-                .connection
-                .tls
-                .as_ref()
-                .is_none_or(|tls| tls.mode == TlsMode::VerifyFull)
-        })
+    [Some(&spec.legacy), spec.candidate.as_ref()].into_iter().flatten().all(|configuration| {
+        configuration.connection.tls.as_ref().is_none_or(|tls| tls.mode == TlsMode::VerifyFull)
+    })
 }
 
 /// Identifies a spec without its commands: pausing, approving or retrying voids no evidence.
@@ -214,10 +197,7 @@ fn read_duration(text: &str, field: &str, faults: &mut Vec<Fault>) -> Option<Dur
     match duration::parse(text) {
         Ok(duration) if !duration.is_zero() => Some(duration),
         Ok(_) => {
-            faults.push(Fault::new(
-                "InvalidDuration",
-                format!("{field} must be longer than zero"),
-            ));
+            faults.push(Fault::new("InvalidDuration", format!("{field} must be longer than zero")));
             None
         }
         Err(error) => {

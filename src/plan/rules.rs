@@ -27,10 +27,7 @@ fn unique_names(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
     let mut seen = BTreeSet::new();
     for stage in &spec.stages {
         if !seen.insert(&stage.name) {
-            faults.push(Fault::new(
-                "DuplicateStage",
-                format!("there are two stages named {}", stage.name),
-            ));
+            faults.push(Fault::new("DuplicateStage", format!("there are two stages named {}", stage.name)));
         }
     }
     if spec.stages.is_empty() {
@@ -46,15 +43,9 @@ fn sources_are_not_targets(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) 
     if let Some(candidate) = &spec.candidate {
         sources.push((&candidate.connection.secret_ref, "the candidate connection"));
     }
-    let values = spec
-        .stages
-        .iter()
-        .flat_map(|stage| &stage.config)
-        .flat_map(|change| change.set.values());
+    let values = spec.stages.iter().flat_map(|stage| &stage.config).flat_map(|change| change.set.values());
     sources.extend(
-        values
-            .filter_map(|value| value.from_secret.as_ref())
-            .map(|source| (source, "a candidate value")),
+        values.filter_map(|value| value.from_secret.as_ref()).map(|source| (source, "a candidate value")),
     );
     let mut reported = BTreeSet::new();
     for stage in &spec.stages {
@@ -87,20 +78,12 @@ fn own_prerequisite(name: &str, spec: &DatabaseRolloutSpec, faults: &mut Vec<Fau
 
 fn traffic_exists(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
     let known = |name: &str| spec.traffic.iter().any(|traffic| traffic.name == name);
-    let loads = spec.stages.iter().filter_map(|s| {
-        s.load
-            .as_ref()
-            .map(|l| (format!("stage {}: load", s.name), &l.traffic))
-    });
-    let baseline = spec
-        .baseline
-        .as_ref()
-        .map(|b| ("baseline".to_owned(), &b.traffic));
-    for (user, traffic) in baseline
-        .into_iter()
-        .chain(loads)
-        .filter(|(_, traffic)| !known(traffic))
-    {
+    let loads = spec
+        .stages
+        .iter()
+        .filter_map(|s| s.load.as_ref().map(|l| (format!("stage {}: load", s.name), &l.traffic)));
+    let baseline = spec.baseline.as_ref().map(|b| ("baseline".to_owned(), &b.traffic));
+    for (user, traffic) in baseline.into_iter().chain(loads).filter(|(_, traffic)| !known(traffic)) {
         faults.push(Fault::new(
             "UnknownTraffic",
             format!("{user} uses traffic {traffic}, which does not exist"),
@@ -163,10 +146,6 @@ fn check_timeouts(stage: &Stage, faults: &mut Vec<Fault>) {
         );
     }
     if let Some(soak) = &stage.soak {
-        super::read_duration(
-            &soak.interval,
-            &format!("stage {}: soak.interval", stage.name),
-            faults,
-        );
+        super::read_duration(&soak.interval, &format!("stage {}: soak.interval", stage.name), faults);
     }
 }

@@ -12,16 +12,10 @@ pub(super) fn build(
     order: &[usize],
     faults: &mut Vec<Fault>,
 ) -> Vec<PlannedStage> {
-    let planned: Vec<PlannedStage> = spec
-        .stages
-        .iter()
-        .map(|stage| plan_stage(spec, stage, faults))
-        .collect();
+    let planned: Vec<PlannedStage> =
+        spec.stages.iter().map(|stage| plan_stage(spec, stage, faults)).collect();
     find_contradictions(&spec.stages, order, &planned, faults);
-    order
-        .iter()
-        .filter_map(|&index| planned.get(index).cloned())
-        .collect()
+    order.iter().filter_map(|&index| planned.get(index).cloned()).collect()
 }
 
 fn plan_stage(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>) -> PlannedStage {
@@ -30,10 +24,7 @@ fn plan_stage(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>
     let mut workloads = Vec::new();
     for workload in &stage.workloads {
         if workloads.contains(workload) {
-            faults.push(Fault::new(
-                "DuplicateWorkload",
-                field(&format!("{workload} is listed twice")),
-            ));
+            faults.push(Fault::new("DuplicateWorkload", field(&format!("{workload} is listed twice"))));
         } else {
             workloads.push(workload.clone());
         }
@@ -83,16 +74,10 @@ fn values(stage: &Stage, faults: &mut Vec<Fault>) -> Values {
         };
         let keys = values.entry(object.clone()).or_default();
         for (key, source) in &change.set {
-            if keys
-                .insert(key.clone(), source.clone())
-                .is_some_and(|earlier| earlier != *source)
-            {
+            if keys.insert(key.clone(), source.clone()).is_some_and(|earlier| earlier != *source) {
                 faults.push(Fault::new(
                     "ConflictingKey",
-                    format!(
-                        "stage {} sets key {key} of {object} twice, to different values",
-                        stage.name
-                    ),
+                    format!("stage {} sets key {key} of {object} twice, to different values", stage.name),
                 ));
             }
         }
@@ -100,10 +85,7 @@ fn values(stage: &Stage, faults: &mut Vec<Fault>) -> Values {
     if values.values().all(BTreeMap::is_empty) {
         faults.push(Fault::new(
             "StageChangesNothing",
-            format!(
-                "stage {} sets no key; give it at least one, or remove it",
-                stage.name
-            ),
+            format!("stage {} sets no key; give it at least one, or remove it", stage.name),
         ));
     }
     values
@@ -111,14 +93,8 @@ fn values(stage: &Stage, faults: &mut Vec<Fault>) -> Values {
 
 pub(super) fn target(change: &ConfigChange) -> Option<ObjectReference> {
     match (&change.secret, &change.config_map) {
-        (Some(name), None) => Some(ObjectReference {
-            kind: ObjectKind::Secret,
-            name: name.clone(),
-        }),
-        (None, Some(name)) => Some(ObjectReference {
-            kind: ObjectKind::ConfigMap,
-            name: name.clone(),
-        }),
+        (Some(name), None) => Some(ObjectReference { kind: ObjectKind::Secret, name: name.clone() }),
+        (None, Some(name)) => Some(ObjectReference { kind: ObjectKind::ConfigMap, name: name.clone() }),
         _ => None,
     }
 }
@@ -145,10 +121,8 @@ fn contradictions(one: &PlannedStage, other: &PlannedStage, faults: &mut Vec<Fau
         let Some(others) = other.values.get(object) else {
             continue;
         };
-        for key in set
-            .iter()
-            .filter(|(key, value)| others.get(*key).is_some_and(|v| v != *value))
-            .map(|(k, _)| k)
+        for key in
+            set.iter().filter(|(key, value)| others.get(*key).is_some_and(|v| v != *value)).map(|(k, _)| k)
         {
             faults.push(Fault::new(
                 "ConflictingKey",
@@ -158,12 +132,7 @@ fn contradictions(one: &PlannedStage, other: &PlannedStage, faults: &mut Vec<Fau
             ));
         }
     }
-    for workload in one
-        .footprint
-        .workloads
-        .iter()
-        .filter(|w| other.footprint.workloads.contains(w))
-    {
+    for workload in one.footprint.workloads.iter().filter(|w| other.footprint.workloads.contains(w)) {
         faults.push(Fault::new(
             "SharedWorkload",
             format!("{pair} and both restart {workload}; order them with dependsOn"),

@@ -1,1 +1,189 @@
-//! x
+//! Every fault of a spec, all at once, and the timeline.
+
+use proptest::prelude::*;
+
+use super::{Fault, Plan, build, timeline};
+use crate::api::{DatabaseRolloutSpec, OnFailure, Stage, StageRecord};
+
+/// Three stages, `c` after `a` and `b`; the placeholders of a test replace what it is about.
+fn spec() -> DatabaseRolloutSpec {
+    let stage = |name: &str, after: &str| {
+        format!(
+            "- {{name: {name}, dependsOn: [{after}], onFailure: Hold, config: [{{secret: {name}, set: {{URL: {{value: x}}}}}}], \
+             workloads: [{{kind: Deployment, name: {name}}}], soak: {{duration: 10s}}}}"
+        )
+    };
+    let text = format!(
+        "legacy: {{connection: {{secretRef: {{name: old, key: uri}}}}}}\n\
+         candidate: {{connection: {{secretRef: {{name: new, key: uri}}}}}}\n\
+         traffic: [{{name: t, statements: [{{sql: SELECT 1, weight: 1}}]}}]\n\
+         stages:\n{}\n{}\n{}\n",
+        stage("c", "a, b"),
+        stage("a", ""),
+        stage("b", "")
+    );
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+fn plan(spec: &DatabaseRolloutSpec) -> Plan {
+    build("shop", spec).expect("a plan")
+}
+
+fn faults(spec: &DatabaseRolloutSpec) -> Vec<Fault> {
+    build("shop", spec).expect_err("faults")
+}
+
+fn reasons(spec: &DatabaseRolloutSpec) -> Vec<&'static str> {
+    faults(spec).into_iter().map(|fault| fault.reason).collect()
+}
+
+fn stage<'a>(spec: &'a mut DatabaseRolloutSpec, name: &str) -> &'a mut Stage {
+    spec.stages.iter_mut().find(|stage| stage.name == name).expect("a stage")
+}
+
+fn yaml<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+#[test]
+fn stages_come_after_those_they_depend_on_and_otherwise_in_the_specs_order() {
+    let names: Vec<String> = plan(&spec()).stages.into_iter().map(|stage| stage.name).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_cycle_is_spelled_out() {
+    let mut cyclic = spec();
+    stage(&mut cyclic, "a").depends_on = vec!["c".into()];
+    let found = faults(&cyclic);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.contains("a -> c -> a"), "{}", found[0]);
+    let mut own = spec();
+    stage(&mut own, "b").depends_on = vec!["b".into()];
+    assert!(faults(&own)[0].message.contains("b -> b"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let mut bad = spec();
+    stage(&mut bad, "a").depends_on = vec!["nobody".into()];
+    stage(&mut bad, "b").on_failure = None;
+    stage(&mut bad, "c").progress_deadline = "0s".into();
+    bad.rollback_window = "soon".into();
+    let mut found = reasons(&bad);
+    found.sort_unstable();
+    assert_eq!(found, ["InvalidDuration", "InvalidDuration", "OnFailureNotChosen", "UnknownStage"]);
+}
+
+#[test]
+fn stages_side_by_side_must_not_set_one_key_differently() {
+    let same_key = |value: &str| yaml(&format!("{{configMap: shared, set: {{POOL: {{value: '{value}'}}}}}}"));
+    let mut parallel = spec();
+    stage(&mut parallel, "a").config.push(same_key("1"));
+    stage(&mut parallel, "b").config.push(same_key("2"));
+    assert_eq!(reasons(&parallel), ["ConflictingKey"]);
+    assert!(faults(&parallel)[0].message.contains("POOL of ConfigMap/shared"));
+    stage(&mut parallel, "b").depends_on = vec!["a".into()];
+    assert_eq!(plan(&parallel).stages.len(), 3, "in a row they may");
+    let mut equal = spec();
+    stage(&mut equal, "a").config.push(same_key("1"));
+    stage(&mut equal, "b").config.push(same_key("1"));
+    assert_eq!(plan(&equal).stages.len(), 3, "to the same value they may");
+}
+
+#[test]
+fn stages_side_by_side_must_not_restart_one_workload() {
+    let mut shared = spec();
+    let workload = stage(&mut shared, "a").workloads[0].clone();
+    stage(&mut shared, "b").workloads.push(workload);
+    assert_eq!(reasons(&shared), ["SharedWorkload"]);
+}
+
+#[test]
+fn a_stage_must_not_write_what_values_are_read_from() {
+    for source in ["old", "new"] {
+        let mut bad = spec();
+        stage(&mut bad, "a").config =
+            vec![yaml(&format!("{{secret: {source}, set: {{uri: {{value: x}}}}}}"))];
+        assert_eq!(reasons(&bad), ["SourceIsTarget"], "{source}");
+    }
+}
+
+#[test]
+fn a_percentile_needs_samples_enough() {
+    let load = |rate: i32, limit: &str| {
+        yaml(&format!("{{traffic: t, rate: {rate}, duration: 10s, connections: 1, maxLatency: {limit}}}"))
+    };
+    let mut bad = spec();
+    stage(&mut bad, "a").load = Some(load(99, "{p99: 10ms}"));
+    assert_eq!(reasons(&bad), ["TooFewSamples"]);
+    stage(&mut bad, "a").load = Some(load(100, "{p99: 10ms}"));
+    assert!(build("shop", &bad).is_ok());
+    stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
+    assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
+}
+
+#[test]
+fn traffic_and_prerequisites_must_make_sense() {
+    let mut bad = spec();
+    bad.baseline = Some(yaml("{traffic: none, rate: 1, duration: 1s, connections: 1}"));
+    bad.prerequisites = vec![yaml("{name: self, rollout: {name: shop}}")];
+    let mut found = reasons(&bad);
+    found.sort_unstable();
+    assert_eq!(found, ["OwnPrerequisite", "UnknownTraffic"]);
+}
+
+#[test]
+fn commands_do_not_change_the_fingerprint_and_everything_else_does() {
+    let base = plan(&spec()).fingerprint;
+    let mut commanded = spec();
+    commanded.paused = true;
+    commanded.retry = "x".into();
+    commanded.approved_stages = vec!["a".into()];
+    commanded.active_config = crate::api::ActiveConfig::Legacy;
+    assert_eq!(plan(&commanded).fingerprint, base);
+    let mut changed = spec();
+    stage(&mut changed, "a").on_failure = Some(OnFailure::Rollback);
+    assert_ne!(plan(&changed).fingerprint, base);
+}
+
+#[test]
+fn the_timeline_follows_the_longest_chain() {
+    let mut long = spec();
+    stage(&mut long, "b").soak = Some(yaml("{duration: 1m}"));
+    let told = timeline(&plan(&long), &[]);
+    assert_eq!(told.critical_path, ["b", "c"]);
+    assert_eq!((told.expected_seconds, told.total_work_seconds), (70, 80));
+    let measured: StageRecord =
+        yaml("{name: b, startedAt: '2026-01-01T00:00:00.000000Z', doneAt: '2026-01-01T00:00:05.000000Z'}");
+    let told = timeline(&plan(&long), &[measured]);
+    assert_eq!((told.critical_path, told.expected_seconds), (vec!["a".to_owned(), "c".into()], 20));
+}
+
+proptest! {
+    /// P11: whatever the dependencies, there is an order or there are faults, and the order is one.
+    #[test]
+    fn an_order_is_an_order(edges in prop::collection::vec((0..6_usize, 0..6_usize), 0..20)) {
+        let mut random = spec();
+        let template = random.stages[1].clone();
+        random.stages = (0..6).map(|i| {
+            let mut stage = Stage { name: format!("s{i}"), ..template.clone() };
+            stage.config[0].secret = Some(format!("s{i}"));
+            stage.workloads[0].name = format!("s{i}");
+            stage
+        }).collect();
+        for (from, to) in edges {
+            random.stages[from].depends_on.push(format!("s{to}"));
+        }
+        match build("shop", &random) {
+            Ok(plan) => {
+                prop_assert_eq!(plan.stages.len(), 6);
+                for (index, stage) in plan.stages.iter().enumerate() {
+                    let before = |name: &String| plan.stages[..index].iter().any(|other| other.name == *name);
+                    prop_assert!(stage.depends_on.iter().all(before));
+                }
+            }
+            Err(faults) => prop_assert!(faults.iter().any(|fault| fault.reason == "CyclicStages")),
+        }
+    }
+}

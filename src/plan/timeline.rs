@@ -32,11 +32,7 @@ pub fn timeline(plan: &Plan, records: &[StageRecord]) -> Timeline {
         at = ends.get(name).and_then(|(_, before)| *before);
     }
     critical_path.reverse();
-    let before_stages = plan
-        .baseline
-        .as_ref()
-        .map(|baseline| baseline.duration)
-        .unwrap_or_default();
+    let before_stages = plan.baseline.as_ref().map(|baseline| baseline.duration).unwrap_or_default();
     Timeline {
         critical_path,
         expected_seconds: seconds(last.map_or(Duration::ZERO, |(_, (end, _))| *end) + before_stages),
@@ -46,15 +42,7 @@ pub fn timeline(plan: &Plan, records: &[StageRecord]) -> Timeline {
 
 fn expected(stage: &PlannedStage, record: Option<&StageRecord>) -> Duration {
     let measured = record
-        .and_then(|record| {
-            Some(
-                record
-                    .done_at
-                    .as_ref()?
-                    .0
-                    .duration_since(record.started_at.as_ref()?.0),
-            )
-        })
+        .and_then(|record| Some(record.done_at.as_ref()?.0.duration_since(record.started_at.as_ref()?.0)))
         .and_then(|took| Duration::try_from(took).ok());
     measured.unwrap_or_else(|| stage.load.unwrap_or_default() + stage.soak.unwrap_or_default())
 }

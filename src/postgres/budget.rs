@@ -25,10 +25,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            left: Arc::new(AtomicU64::new(limit)),
-        }
+        Self { limit, left: Arc::new(AtomicU64::new(limit)) }
     }
 
     /// Grants the whole bound again, for the next statement.
@@ -40,9 +37,7 @@ impl Budget {
         // Always `Some`, so this can't fail.
         let _ = self
             .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                Some(left.saturating_sub(received))
-            });
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(received)));
     }
 
     pub(super) fn is_exceeded(&self) -> bool {

@@ -39,10 +39,7 @@ pub struct Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("uri", &self.uri)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
+        f.debug_struct("Target").field("uri", &self.uri).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -163,13 +160,11 @@ pub(super) type StepError = (Step, ConnectCause);
 impl Session {
     /// Opens a session: connected, verified, logged in by an ordinary role. Takes at most four times the step timeout.
     pub async fn connect(target: &Target, options: &ConnectOptions) -> Result<Self, ConnectError> {
-        connect(target, options)
-            .await
-            .map_err(|(step, cause)| ConnectError {
-                step,
-                endpoint: target.uri.endpoint().clone(),
-                cause,
-            })
+        connect(target, options).await.map_err(|(step, cause)| ConnectError {
+            step,
+            endpoint: target.uri.endpoint().clone(),
+            cause,
+        })
     }
 }
 
@@ -177,26 +172,15 @@ async fn connect(target: &Target, options: &ConnectOptions) -> Result<Session, S
     let endpoint = target.uri.endpoint();
     let verification = Verification::new(&target.tls, target.ca_pem.as_deref())
         .map_err(|error| (Step::Tls, ConnectCause::TlsSetup(error)))?;
-    let addresses = resolve(endpoint, options.step_timeout)
-        .await
-        .map_err(|cause| (Step::Dns, cause))?;
-    let patience = target
-        .uri
-        .connect_timeout()
-        .map_or(options.step_timeout, |own| own.min(options.step_timeout));
-    let stream = open(&addresses, patience)
-        .await
-        .map_err(|cause| (Step::Tcp, cause))?;
+    let addresses = resolve(endpoint, options.step_timeout).await.map_err(|cause| (Step::Dns, cause))?;
+    let patience =
+        target.uri.connect_timeout().map_or(options.step_timeout, |own| own.min(options.step_timeout));
+    let stream = open(&addresses, patience).await.map_err(|cause| (Step::Tcp, cause))?;
     let local = stream.local_addr().ok();
     let budget = Budget::new(options.byte_budget);
     let stream = ByteBudget::new(stream, budget.clone());
     let session = login::login(stream, target, verification, budget, options).await?;
-    match timeout(
-        options.step_timeout,
-        session.examine(target.uri.session_attrs(), local),
-    )
-    .await
-    {
+    match timeout(options.step_timeout, session.examine(target.uri.session_attrs(), local)).await {
         Ok(examined) => examined.map_err(|cause| (Step::Startup, cause)),
         Err(_) => Err((Step::Startup, ConnectCause::TimedOut(options.step_timeout))),
     }
@@ -210,11 +194,7 @@ async fn resolve(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>
         .map_err(|_| ConnectCause::NameNotFound)?
         .take(MAX_ADDRESSES)
         .collect();
-    if addresses.is_empty() {
-        Err(ConnectCause::NameNotFound)
-    } else {
-        Ok(addresses)
-    }
+    if addresses.is_empty() { Err(ConnectCause::NameNotFound) } else { Ok(addresses) }
 }
 
 /// The first address that answers. Each gets its share of the time, so that a silent one does not take it all.

@@ -156,19 +156,13 @@ impl Fault {
     /// Reduces a driver's error.
     #[must_use]
     pub fn of(error: &tokio_postgres::Error) -> Self {
-        error
-            .as_db_error()
-            .map_or_else(|| Self::local(ErrorClass::Connection), Self::of_server)
+        error.as_db_error().map_or_else(|| Self::local(ErrorClass::Connection), Self::of_server)
     }
 
     /// A fault that this side noticed.
     #[must_use]
     pub fn local(class: ErrorClass) -> Self {
-        Self {
-            class,
-            sqlstate: None,
-            message: None,
-        }
+        Self { class, sqlstate: None, message: None }
     }
 
     fn of_server(error: &DbError) -> Self {
@@ -176,11 +170,7 @@ impl Fault {
         let code = error.code().code();
         let is_sqlstate =
             code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-        let class = if is_sqlstate {
-            ErrorClass::of(code)
-        } else {
-            ErrorClass::Other
-        };
+        let class = if is_sqlstate { ErrorClass::of(code) } else { ErrorClass::Other };
         Self {
             class,
             sqlstate: is_sqlstate.then(|| code.to_owned()),
@@ -224,12 +214,7 @@ fn showable_message(error: &DbError, class: ErrorClass) -> Option<String> {
     if !is_about_the_text || is_inside_a_function {
         return None;
     }
-    let message: String = error
-        .message()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_MESSAGE)
-        .collect();
+    let message: String = error.message().chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
     (!message.is_empty()).then_some(message)
 }
 

@@ -57,12 +57,7 @@ pub(super) async fn login(
                 &target.uri.endpoint().host,
             );
             let (client, connection) = config.connect_raw(stream, Observed { connect, over }).await?;
-            Ok(session(
-                client,
-                connection,
-                Verification::seen(&witness),
-                budget.clone(),
-            ))
+            Ok(session(client, connection, Verification::seen(&witness), budget.clone()))
         } else {
             config.ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
@@ -70,11 +65,7 @@ pub(super) async fn login(
         }
     };
     let outcome = timeout(options.step_timeout, attempt).await;
-    let step = if handshake_over.load(Ordering::Relaxed) {
-        Step::Authentication
-    } else {
-        Step::Tls
-    };
+    let step = if handshake_over.load(Ordering::Relaxed) { Step::Authentication } else { Step::Tls };
     match outcome {
         Ok(Ok(session)) => Ok(session),
         Ok(Err(_)) if budget.is_exceeded() => {
@@ -89,11 +80,8 @@ pub(super) async fn login(
 fn blame(error: &tokio_postgres::Error, step: Step) -> StepError {
     if error.as_db_error().is_some() {
         let fault = Fault::of(error);
-        let step = if fault.class == ErrorClass::Authentication {
-            Step::Authentication
-        } else {
-            Step::Startup
-        };
+        let step =
+            if fault.class == ErrorClass::Authentication { Step::Authentication } else { Step::Startup };
         return (step, ConnectCause::Server(fault));
     }
     if let Some(tls) = rustls_error(error) {
@@ -112,11 +100,7 @@ fn blame(error: &tokio_postgres::Error, step: Step) -> StepError {
 
 /// The TLS library's own error, in the I/O error in the driver's error.
 fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
-    error
-        .source()?
-        .downcast_ref::<io::Error>()?
-        .get_ref()?
-        .downcast_ref()
+    error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
 fn session<S, T>(client: Client, connection: Connection<S, T>, tls: TlsSeen, budget: Budget) -> Session
@@ -138,11 +122,8 @@ where
 {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         if let Err(error) = message {
-            let fault = if budget.is_exceeded() {
-                Fault::local(ErrorClass::TooMuchData)
-            } else {
-                Fault::of(&error)
-            };
+            let fault =
+                if budget.is_exceeded() { Fault::local(ErrorClass::TooMuchData) } else { Fault::of(&error) };
             // Set before the connection is dropped: that is when a waiting statement learns that it is over.
             let _ = end.set(fault);
             return;

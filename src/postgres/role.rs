@@ -23,11 +23,7 @@ pub enum RoleError {
 }
 
 /// The roles that reach beyond the database.
-const REACHING: [&str; 3] = [
-    "pg_execute_server_program",
-    "pg_read_server_files",
-    "pg_write_server_files",
-];
+const REACHING: [&str; 3] = ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"];
 
 /// Selects `rolsuper` and the comma-separated [`REACHING`] roles that `session_user` is a member of. Every name and
 /// operator is qualified: the session's `search_path` is the application's and could shadow them.
@@ -46,10 +42,7 @@ pub(super) fn judge(rolsuper: Option<&str>, memberships: Option<&str>) -> Result
         return Err(RoleError::Superuser);
     }
     let memberships = memberships.unwrap_or("");
-    match REACHING
-        .into_iter()
-        .find(|role| memberships.split(',').any(|member| member == *role))
-    {
+    match REACHING.into_iter().find(|role| memberships.split(',').any(|member| member == *role)) {
         Some(role) => Err(RoleError::Reaches(role)),
         None => Ok(()),
     }
@@ -65,10 +58,7 @@ mod tests {
         assert_eq!(judge(Some("t"), None), Err(RoleError::Superuser));
         assert_eq!(judge(None, None), Err(RoleError::Superuser));
         for role in REACHING {
-            assert_eq!(
-                judge(Some("f"), Some(&format!("x,{role}"))),
-                Err(RoleError::Reaches(role))
-            );
+            assert_eq!(judge(Some("f"), Some(&format!("x,{role}"))), Err(RoleError::Reaches(role)));
         }
     }
 

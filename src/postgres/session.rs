@@ -80,22 +80,9 @@ impl Session {
     ) -> Self {
         let version = version.unwrap_or_default();
         // A hostile server chooses this text, and it ends up in the status.
-        let version = version
-            .chars()
-            .take_while(|c| c.is_ascii_digit() || *c == '.')
-            .take(MAX_VERSION)
-            .collect();
-        Self {
-            client,
-            driver,
-            end,
-            budget,
-            facts: ServerFacts {
-                version,
-                tls,
-                is_direct: false,
-            },
-        }
+        let version =
+            version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').take(MAX_VERSION).collect();
+        Self { client, driver, end, budget, facts: ServerFacts { version, tls, is_direct: false } }
     }
 
     /// The driver's client, for statements.
@@ -136,10 +123,7 @@ impl Session {
 
     /// Opens a transaction under `limits`.
     pub async fn begin(&self, limits: &Limits) -> Result<(), Fault> {
-        self.client
-            .batch_execute(&limits.begin())
-            .await
-            .map_err(|error| self.explain(&error))
+        self.client.batch_execute(&limits.begin()).await.map_err(|error| self.explain(&error))
     }
 
     /// Puts `limits` into force for the whole session, where nobody else can come by them; else does nothing.
@@ -147,24 +131,15 @@ impl Session {
         if !self.facts.is_direct {
             return Ok(Scope::Transaction);
         }
-        let read_only = if limits.read_only {
-            "SET default_transaction_read_only = on; "
-        } else {
-            ""
-        };
+        let read_only = if limits.read_only { "SET default_transaction_read_only = on; " } else { "" };
         let settings = format!("{read_only}{}", limits.settings("SET"));
-        self.client
-            .batch_execute(&settings)
-            .await
-            .map_err(|error| self.explain(&error))?;
+        self.client.batch_execute(&settings).await.map_err(|error| self.explain(&error))?;
         Ok(Scope::Session)
     }
 
     /// Closes the connection in order, so that the server's log has no complaint about it.
     pub async fn close(self) {
-        let Self {
-            client, mut driver, ..
-        } = self;
+        let Self { client, mut driver, .. } = self;
         drop(client);
         // If the goodbye does not get through, the connection is closed without.
         let _ = timeout(GOODBYE, &mut driver.0).await;
@@ -198,19 +173,13 @@ impl Session {
             "SELECT {ROLE_COLUMNS}, pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port(), \
              pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')"
         );
-        let messages = self
-            .client
-            .simple_query(&question)
-            .await
-            .map_err(|error| self.explain(&error))?;
+        let messages = self.client.simple_query(&question).await.map_err(|error| self.explain(&error))?;
         let row = messages.into_iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         let row = row.ok_or(Fault::local(ErrorClass::Other))?;
-        Ok(std::array::from_fn(|index| {
-            row.try_get(index).ok().flatten().map(str::to_owned)
-        }))
+        Ok(std::array::from_fn(|index| row.try_get(index).ok().flatten().map(str::to_owned)))
     }
 }
 
@@ -236,10 +205,6 @@ mod tests {
         assert!(!is_same_socket(local, Some("10.0.0.7"), Some("40001")));
         assert!(!is_same_socket(local, None, None));
         assert!(!is_same_socket(None, Some("10.0.0.7"), Some("40000")));
-        assert!(is_same_socket(
-            "[::ffff:10.0.0.7]:1".parse().ok(),
-            Some("10.0.0.7"),
-            Some("1")
-        ));
+        assert!(is_same_socket("[::ffff:10.0.0.7]:1".parse().ok(), Some("10.0.0.7"), Some("1")));
     }
 }

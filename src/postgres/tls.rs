@@ -62,14 +62,8 @@ impl std::fmt::Display for TlsSeen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Plain => f.write_str("no TLS"),
-            Self::Encrypted {
-                version,
-                verified: true,
-            } => write!(f, "{version} verified"),
-            Self::Encrypted {
-                version,
-                verified: false,
-            } => write!(f, "{version} not verified"),
+            Self::Encrypted { version, verified: true } => write!(f, "{version} verified"),
+            Self::Encrypted { version, verified: false } => write!(f, "{version} not verified"),
         }
     }
 }
@@ -93,11 +87,7 @@ impl Verification {
                 Some(verifier.build().map_err(|_| TlsError::CaUnusable)?)
             }
         };
-        let witness = Arc::new(Witness {
-            chain,
-            provider: provider.clone(),
-            version: AtomicU8::new(0),
-        });
+        let witness = Arc::new(Witness { chain, provider: provider.clone(), version: AtomicU8::new(0) });
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|_| TlsError::Setup)?
@@ -111,15 +101,8 @@ impl Verification {
 
     /// What the handshake turned out to be; meaningful after it succeeded.
     pub(super) fn seen(witness: &Witness) -> TlsSeen {
-        let version = if witness.version.load(Ordering::Relaxed) == 12 {
-            "TLSv1.2"
-        } else {
-            "TLSv1.3"
-        };
-        TlsSeen::Encrypted {
-            version,
-            verified: witness.chain.is_some(),
-        }
+        let version = if witness.version.load(Ordering::Relaxed) == 12 { "TLSv1.2" } else { "TLSv1.3" };
+        TlsSeen::Encrypted { version, verified: witness.chain.is_some() }
     }
 
     pub(super) fn into_parts(self) -> (ClientConfig, Arc<Witness>) {
@@ -141,11 +124,7 @@ fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore, TlsError> {
         let certificate = certificate.map_err(|_| TlsError::CaUnusable)?;
         roots.add(certificate).map_err(|_| TlsError::CaUnusable)?;
     }
-    if roots.is_empty() {
-        Err(TlsError::CaUnusable)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(TlsError::CaUnusable) } else { Ok(roots) }
 }
 
 /// The system's store, read once: it is a few hundred files, and the same for every connection.
@@ -195,12 +174,7 @@ impl ServerCertVerifier for Witness {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.version.store(12, Ordering::Relaxed);
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -210,18 +184,11 @@ impl ServerCertVerifier for Witness {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.version.store(13, Ordering::Relaxed);
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -141,10 +141,7 @@ impl ConnectionUri {
     /// What the driver needs to log in as `application_name`; without hosts, because the stream is connected already.
     pub(super) fn login(&self, application_name: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config
-            .user(&self.user)
-            .dbname(&self.endpoint.database)
-            .application_name(application_name);
+        config.user(&self.user).dbname(&self.endpoint.database).application_name(application_name);
         if let Some(password) = &self.password {
             config.password(password);
         }

@@ -24,19 +24,14 @@ pub async fn serve(
         .with_state(context);
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving /livez, /readyz and /metrics");
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(shutdown)
-        .await
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
 async fn ready(State(context): State<Arc<Context>>) -> impl IntoResponse {
     if context.is_ready() {
         (StatusCode::OK, "ok")
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the rollouts have not been listed yet",
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, "the rollouts have not been listed yet")
     }
 }
 

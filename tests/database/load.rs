@@ -17,27 +17,16 @@ use crate::{
 };
 
 fn int(min: i64, max: i64, skew: Skew) -> Parameter {
-    Parameter {
-        int: Some(IntegerParameter { min, max, skew }),
-        choice: None,
-    }
+    Parameter { int: Some(IntegerParameter { min, max, skew }), choice: None }
 }
 
 fn statement(sql: &str, weight: i32, params: Vec<Parameter>) -> Statement {
-    Statement {
-        sql: sql.to_owned(),
-        weight,
-        params,
-    }
+    Statement { sql: sql.to_owned(), weight, params }
 }
 
 fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
     LoadSpec {
-        traffic: Traffic {
-            name: "checkout".to_owned(),
-            access,
-            statements,
-        },
+        traffic: Traffic { name: "checkout".to_owned(), access, statements },
         rate: 200,
         duration: Duration::from_secs(2),
         connections: 4,
@@ -50,16 +39,9 @@ fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
 
 fn reads() -> Vec<Statement> {
     let kinds = ["a", "b c"].map(str::to_owned).to_vec();
-    let choice = Parameter {
-        int: None,
-        choice: Some(ChoiceParameter { values: kinds }),
-    };
+    let choice = Parameter { int: None, choice: Some(ChoiceParameter { values: kinds }) };
     vec![
-        statement(
-            "SELECT * FROM stock WHERE id = $1",
-            8,
-            vec![int(1, 1000, Skew::Zipf)],
-        ),
+        statement("SELECT * FROM stock WHERE id = $1", 8, vec![int(1, 1000, Skew::Zipf)]),
         statement(
             "SELECT $1::text, $2::numeric, $3::smallint",
             2,
@@ -72,12 +54,7 @@ async fn stocked(server: &Server) -> Database<'_> {
     let database = server.database().await;
     let table = "CREATE TABLE stock (id int PRIMARY KEY, quantity int)";
     let rows = "INSERT INTO stock SELECT n, 0 FROM generate_series(1, 1000) n";
-    database
-        .execute(&format!(
-            "{table}; {rows}; ALTER TABLE stock OWNER TO {}",
-            database.name
-        ))
-        .await;
+    database.execute(&format!("{table}; {rows}; ALTER TABLE stock OWNER TO {}", database.name)).await;
     database
 }
 
@@ -95,11 +72,7 @@ async fn run_and(
     let (progress, mut told) = watch::channel(LoadProgress::default());
     let last = told.clone();
     let other = async {
-        if told
-            .wait_for(|progress| progress.scheduled >= arrivals)
-            .await
-            .is_ok()
-        {
+        if told.wait_for(|progress| progress.scheduled >= arrivals).await.is_ok() {
             other.await;
         }
     };
@@ -118,22 +91,14 @@ async fn run_and(
 
 #[track_caller]
 fn assert_conserves(result: &LoadResult) {
-    assert_eq!(
-        result.scheduled,
-        result.ok + result.errors + result.timeouts + result.skipped,
-        "{result:?}"
-    );
+    assert_eq!(result.scheduled, result.ok + result.errors + result.timeouts + result.skipped, "{result:?}");
 }
 
 #[track_caller]
 fn assert_verdict(result: &LoadResult, verdict: Verdict, parts: &[&str]) {
     assert_eq!(result.verdict, verdict, "{}", result.message);
     for part in parts {
-        assert!(
-            result.message.contains(part),
-            "{part:?} is not in {:?}",
-            result.message
-        );
+        assert!(result.message.contains(part), "{part:?} is not in {:?}", result.message);
     }
 }
 
@@ -141,31 +106,17 @@ fn assert_verdict(result: &LoadResult, verdict: Verdict, parts: &[&str]) {
 async fn a_load_measures_and_conserves_and_is_the_same_again_for_the_same_seed() {
     let database = stocked(Server::shared()).await;
     let spec = LoadSpec {
-        max_latency: LatencyLimitsUs {
-            p50: Some(1_000_000),
-            p95: Some(1_900_000),
-            p99: None,
-        },
+        max_latency: LatencyLimitsUs { p50: Some(1_000_000), p95: Some(1_900_000), p99: None },
         ..spec(Access::ReadOnly, reads())
     };
     let result = run(&spec, &database.target()).await;
-    assert!(
-        matches!(result.verdict, Verdict::Pass | Verdict::Inconclusive),
-        "{}",
-        result.message
-    );
-    assert!(
-        (300..500).contains(&result.scheduled) && result.ok == result.scheduled,
-        "{result:?}"
-    );
+    assert!(matches!(result.verdict, Verdict::Pass | Verdict::Inconclusive), "{}", result.message);
+    assert!((300..500).contains(&result.scheduled) && result.ok == result.scheduled, "{result:?}");
     assert!(
         0 < result.p50_us && result.p50_us <= result.p95_us && result.p99_us <= result.max_us,
         "{result:?}"
     );
-    assert!(
-        (100_000..250_000).contains(&result.throughput_milli),
-        "{result:?}"
-    );
+    assert!((100_000..250_000).contains(&result.throughput_milli), "{result:?}");
     assert_eq!((result.seed, result.error_classes.len()), (7, 0));
     assert_eq!(run(&spec, &database.target()).await.scheduled, result.scheduled);
 }
@@ -184,15 +135,9 @@ async fn writes_are_carried_out_only_where_the_traffic_says_so() {
     assert_verdict(
         &result,
         Verdict::Fail,
-        &[
-            "more than half of the statements failed",
-            "no statement was answered",
-        ],
+        &["more than half of the statements failed", "no statement was answered"],
     );
-    assert!(
-        result.error_classes[0].starts_with("25006 write in a read-only session: "),
-        "{result:?}"
-    );
+    assert!(result.error_classes[0].starts_with("25006 write in a read-only session: "), "{result:?}");
     assert_eq!(sum(&database).await, 0);
     let result = run(&spec(Access::ReadWrite, update()), &database.target()).await;
     assert_eq!((result.ok, result.errors), (result.scheduled, 0), "{result:?}");
@@ -214,55 +159,31 @@ async fn behind_a_pooler_no_setting_outlives_its_transaction() {
     let probe = "SELECT 1 / (current_setting('default_transaction_read_only') = 'off' \
         AND current_setting('transaction_read_only') = 'on' AND current_setting('statement_timeout') = '2s' \
         AND (SELECT setting <> reset_val FROM pg_settings WHERE name = 'statement_timeout'))::int";
-    let result = run(
-        &spec(Access::ReadOnly, vec![statement(probe, 1, vec![])]),
-        &database.target(),
-    )
-    .await;
+    let result = run(&spec(Access::ReadOnly, vec![statement(probe, 1, vec![])]), &database.target()).await;
     assert_eq!((result.ok, result.errors), (result.scheduled, 0), "{result:?}");
-    let write = vec![statement(
-        "UPDATE stock SET quantity = quantity + 1 WHERE id = 1",
-        1,
-        vec![],
-    )];
+    let write = vec![statement("UPDATE stock SET quantity = quantity + 1 WHERE id = 1", 1, vec![])];
     let result = run(&spec(Access::ReadOnly, write.clone()), &database.target()).await;
-    assert!(
-        result.ok == 0 && result.error_classes[0].starts_with("25006"),
-        "{result:?}"
-    );
+    assert!(result.ok == 0 && result.error_classes[0].starts_with("25006"), "{result:?}");
     let result = run(&spec(Access::ReadWrite, write), &database.target()).await;
-    assert_eq!(
-        (result.ok, sum(&database).await),
-        (result.scheduled, result.scheduled),
-        "{result:?}"
-    );
+    assert_eq!((result.ok, sum(&database).await), (result.scheduled, result.scheduled), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_statements_are_counted_by_their_sqlstate() {
     let database = stocked(Server::shared()).await;
-    let division = statement(
-        "SELECT 1 / (id % 2) FROM stock WHERE id = $1",
-        1,
-        vec![int(1, 1000, Skew::Uniform)],
-    );
+    let division =
+        statement("SELECT 1 / (id % 2) FROM stock WHERE id = $1", 1, vec![int(1, 1000, Skew::Uniform)]);
     let statements = vec![statement("SELECT 1", 3, vec![]), division];
     let result = run(&spec(Access::ReadOnly, statements), &database.target()).await;
     assert_verdict(&result, Verdict::Fail, &["statements failed", "above 1 %"]);
     assert!(result.ok > 0 && result.errors > 0);
-    assert_eq!(
-        result.error_classes,
-        [format!("22012 value or constraint: {}", result.errors)]
-    );
+    assert_eq!(result.error_classes, [format!("22012 value or constraint: {}", result.errors)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_timeout_is_recorded_at_its_value() {
     let database = stocked(Server::shared()).await;
-    let statements = vec![
-        statement("SELECT 1", 60, vec![]),
-        statement("SELECT pg_sleep(30)", 1, vec![]),
-    ];
+    let statements = vec![statement("SELECT 1", 60, vec![]), statement("SELECT pg_sleep(30)", 1, vec![])];
     let spec = LoadSpec {
         statement_timeout: Duration::from_millis(300),
         connections: 8,
@@ -271,10 +192,7 @@ async fn a_statement_timeout_is_recorded_at_its_value() {
     let result = run(&spec, &database.target()).await;
     assert!(result.timeouts > 0 && result.errors == 0, "{result:?}");
     assert!(result.max_us >= 300_000, "{result:?}");
-    assert_eq!(
-        result.error_classes,
-        [format!("statement timeout: {}", result.timeouts)]
-    );
+    assert_eq!(result.error_classes, [format!("statement timeout: {}", result.timeouts)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,10 +203,7 @@ async fn latency_counts_from_the_schedule_so_a_busy_connection_can_not_hide_it()
     let spec = LoadSpec {
         rate: 20,
         connections: 1,
-        max_latency: LatencyLimitsUs {
-            p50: Some(150_000),
-            ..LatencyLimitsUs::default()
-        },
+        max_latency: LatencyLimitsUs { p50: Some(150_000), ..LatencyLimitsUs::default() },
         ..spec(Access::ReadOnly, slow)
     };
     let result = run(&spec, &database.target()).await;
@@ -308,41 +223,24 @@ async fn a_second_of_standstill_shows_in_the_percentiles_as_arithmetic_says() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         freeze.send_replace(false);
     };
-    let spec = LoadSpec {
-        duration: Duration::from_secs(5),
-        ..spec(Access::ReadOnly, reads())
-    };
+    let spec = LoadSpec { duration: Duration::from_secs(5), ..spec(Access::ReadOnly, reads()) };
     let target = database.target();
     let result = run_and(&spec, &target, 200, standstill).await;
     // A fifth of the arrivals wait for between 0 and 1 s: a twentieth for more than 0.75 s, a hundredth for 0.95 s. A
     // generator that waited for the answers would have sent four statements in that second, and report next to nothing.
     assert!((650_000..1_000_000).contains(&result.p95_us), "{result:?}");
     assert!((850_000..1_200_000).contains(&result.p99_us), "{result:?}");
-    assert!(
-        result.p50_us < 100_000 && result.ok == result.scheduled,
-        "{result:?}"
-    );
+    assert!(result.p50_us < 100_000 && result.ok == result.scheduled, "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arrivals_that_nobody_was_free_for_are_skipped_not_forgotten() {
     let database = stocked(Server::shared()).await;
     let slow = vec![statement("SELECT pg_sleep(1)", 1, vec![])];
-    let spec = LoadSpec {
-        rate: 50,
-        connections: 1,
-        ..spec(Access::ReadOnly, slow)
-    };
+    let spec = LoadSpec { rate: 50, connections: 1, ..spec(Access::ReadOnly, slow) };
     let result = run(&spec, &database.target()).await;
-    assert_verdict(
-        &result,
-        Verdict::Fail,
-        &["arrivals found no free connection until the end"],
-    );
-    assert!(
-        result.skipped > 0 && result.ok > 0 && result.duration_ms < 10_000,
-        "{result:?}"
-    );
+    assert_verdict(&result, Verdict::Fail, &["arrivals found no free connection until the end"]);
+    assert!(result.skipped > 0 && result.ok > 0 && result.duration_ms < 10_000, "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,33 +264,20 @@ async fn a_server_that_stops_in_the_middle_fails_and_leaves_nothing_out() {
     let server = Server::start("stopped");
     let database = stocked(&server).await;
     let target = database.target();
-    let spec = LoadSpec {
-        duration: Duration::from_secs(3),
-        ..spec(Access::ReadOnly, reads())
-    };
+    let spec = LoadSpec { duration: Duration::from_secs(3), ..spec(Access::ReadOnly, reads()) };
     let stop = async {
         tokio::task::block_in_place(|| server.stop());
     };
     let result = run_and(&spec, &target, 200, stop).await;
     assert_eq!(result.verdict, Verdict::Fail, "{}", result.message);
+    assert!(result.ok > 0 && result.errors > 0 && result.skipped > 0, "{result:?}");
     assert!(
-        result.ok > 0 && result.errors > 0 && result.skipped > 0,
-        "{result:?}"
-    );
-    assert!(
-        result
-            .error_classes
-            .iter()
-            .any(|class| class.contains("57P01") || class.contains("connection")),
+        result.error_classes.iter().any(|class| class.contains("57P01") || class.contains("connection")),
         "{result:?}"
     );
     assert!(result.duration_ms < 15_000, "{result:?}");
     let result = run(&spec, &target).await;
-    assert_verdict(
-        &result,
-        Verdict::Fail,
-        &["0 of 4 connections could be opened", "TCP failed"],
-    );
+    assert_verdict(&result, Verdict::Fail, &["0 of 4 connections could be opened", "TCP failed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,10 +291,7 @@ async fn a_lost_connection_is_opened_again() {
     };
     let spec = spec(Access::ReadOnly, reads());
     let result = run_and(&spec, &target, 200, interruption).await;
-    assert!(
-        (1..=8).contains(&result.errors) && result.skipped == 0,
-        "{result:?}"
-    );
+    assert!((1..=8).contains(&result.errors) && result.skipped == 0, "{result:?}");
     assert!(result.ok > 300, "{result:?}");
 }
 
@@ -418,86 +300,45 @@ async fn what_can_not_be_connected_to_or_prepared_fails_before_anything_is_sent(
     let database = stocked(Server::shared()).await;
     let reads = spec(Access::ReadOnly, reads());
     let result = run(&reads, &database.target_with_password("canary mistaken")).await;
-    assert_verdict(
-        &result,
-        Verdict::Fail,
-        &["0 of 4 connections", "authentication failed", "28P01"],
-    );
+    assert_verdict(&result, Verdict::Fail, &["0 of 4 connections", "authentication failed", "28P01"]);
     let result = run(&reads, &Server::shared().superuser()).await;
-    assert_verdict(
-        &result,
-        Verdict::Fail,
-        &["superuser", "use the application's own role"],
-    );
+    assert_verdict(&result, Verdict::Fail, &["superuser", "use the application's own role"]);
     let missing = spec(
         Access::ReadOnly,
-        vec![
-            statement("SELECT 1", 1, vec![]),
-            statement("SELECT * FROM gone", 1, vec![]),
-        ],
+        vec![statement("SELECT 1", 1, vec![]), statement("SELECT * FROM gone", 1, vec![])],
     );
     let result = run(&missing, &database.target()).await;
     assert_verdict(&result, Verdict::Fail, &["statement 2", "42P01", "\"gone\""]);
     let parameters = spec(Access::ReadOnly, vec![statement("SELECT $1::int", 1, vec![])]);
     let result = run(&parameters, &database.target()).await;
-    assert_verdict(
-        &result,
-        Verdict::Error,
-        &["statement 1", "takes 1 parameters, and the model gives 0"],
-    );
-    database
-        .execute(&format!("ALTER ROLE {} CONNECTION LIMIT 2", database.name))
-        .await;
+    assert_verdict(&result, Verdict::Error, &["statement 1", "takes 1 parameters, and the model gives 0"]);
+    database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 2", database.name)).await;
     let result = run(&reads, &database.target()).await;
-    assert_verdict(
-        &result,
-        Verdict::Fail,
-        &["of 4 connections could be opened", "53300"],
-    );
+    assert_verdict(&result, Verdict::Fail, &["of 4 connections could be opened", "53300"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_load_closes_its_connections_promptly() {
     let database = stocked(Server::shared()).await;
-    let spec = LoadSpec {
-        duration: Duration::from_mins(10),
-        ..spec(Access::ReadOnly, reads())
-    };
+    let spec = LoadSpec { duration: Duration::from_mins(10), ..spec(Access::ReadOnly, reads()) };
     let target = database.target();
-    tokio::time::timeout(Duration::from_secs(1), run(&spec, &target))
-        .await
-        .unwrap_err();
+    tokio::time::timeout(Duration::from_secs(1), run(&spec, &target)).await.unwrap_err();
     let started = Instant::now();
     let name = &database.name;
     let count = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cutover/load' AND usename = '{name}'"
     );
     while crate::sql::number(database.target(), &count).await > 0 {
-        assert!(
-            started.elapsed() < Duration::from_secs(2),
-            "connections are still open"
-        );
+        assert!(started.elapsed() < Duration::from_secs(2), "connections are still open");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_huge_answer_is_cut_off_and_counted() {
     let database = stocked(Server::shared()).await;
-    let statements = vec![
-        statement("SELECT 1", 30, vec![]),
-        statement("SELECT repeat('x', 50000000)", 1, vec![]),
-    ];
-    let result = run(
-        &LoadSpec {
-            rate: 100,
-            ..spec(Access::ReadOnly, statements)
-        },
-        &database.target(),
-    )
-    .await;
+    let statements =
+        vec![statement("SELECT 1", 30, vec![]), statement("SELECT repeat('x', 50000000)", 1, vec![])];
+    let result = run(&LoadSpec { rate: 100, ..spec(Access::ReadOnly, statements) }, &database.target()).await;
     assert!(result.errors > 0 && result.ok > 0, "{result:?}");
-    assert_eq!(
-        result.error_classes,
-        [format!("too much data: {}", result.errors)]
-    );
+    assert_eq!(result.error_classes, [format!("too much data: {}", result.errors)]);
 }

@@ -20,8 +20,8 @@ async fn goes_on_after_a_kill_in(phase: StagePhase, purpose: &str) {
     let mut shop = Shop::open(purpose, &[("Deployment", "api")]).await;
     shop.roll_out(spec(&[lingering()])).await;
     let before = shop.until_stage("api", phase).await.status.unwrap().recorded;
-    shop.operator.kill();
-    shop.operator.start_again();
+    shop.operator_mut().kill();
+    shop.operator_mut().start_again();
     let done = shop.until_phase(Phase::Completed).await.status.unwrap().recorded;
     assert!(shop.is_on_candidate("api").await);
     assert_eq!(
@@ -61,36 +61,26 @@ async fn killed_while_legacy_is_measured() {
     rollout["baseline"] = json!({"traffic": "reads", "rate": 20, "duration": "3s", "connections": 1});
     shop.roll_out(rollout).await;
     shop.until_phase(Phase::Baselining).await;
-    shop.operator.kill();
-    shop.operator.start_again();
+    shop.operator_mut().kill();
+    shop.operator_mut().start_again();
     let done = shop.until_phase(Phase::Completed).await.status.unwrap().recorded;
-    assert!(
-        done.baseline.unwrap().attempt >= 2,
-        "half a measurement counts for nothing"
-    );
+    assert!(done.baseline.unwrap().attempt >= 2, "half a measurement counts for nothing");
     shop.close().await;
 }
 
 #[tokio::test]
 async fn killed_while_it_rolls_back() {
     let mut shop = Shop::open("kill-back", &[("Deployment", "api"), ("Deployment", "reports")]).await;
-    shop.roll_out(spec(&[
-        stage("Deployment", "reports"),
-        stage("Deployment", "api"),
-    ]))
-    .await;
+    shop.roll_out(spec(&[stage("Deployment", "reports"), stage("Deployment", "api")])).await;
     shop.until_phase(Phase::Completed).await;
     shop.edit(json!({"activeConfig": "Legacy"})).await;
     let restoring = |rollout: &cutover::api::DatabaseRollout| {
-        let rollback = rollout
-            .status
-            .as_ref()
-            .and_then(|status| status.recorded.rollback.as_ref());
+        let rollback = rollout.status.as_ref().and_then(|status| status.recorded.rollback.as_ref());
         rollback.is_some_and(|rollback| rollback.phase == RollbackPhase::Restoring)
     };
     shop.until("restoring", restoring).await;
-    shop.operator.kill();
-    shop.operator.start_again();
+    shop.operator_mut().kill();
+    shop.operator_mut().start_again();
     shop.until_phase(Phase::RolledBack).await;
     assert!(shop.is_on_legacy("api").await && shop.is_on_legacy("reports").await);
     shop.close().await;

@@ -10,11 +10,7 @@ use crate::shop::{ROLLOUT, Shop, condition, phase_of, spec, stage, stage_of, wit
 async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on_the_candidate() {
     let shop = Shop::open(
         "life",
-        &[
-            ("Deployment", "reports"),
-            ("StatefulSet", "workers"),
-            ("DaemonSet", "writers"),
-        ],
+        &[("Deployment", "reports"), ("StatefulSet", "workers"), ("DaemonSet", "writers")],
     )
     .await;
     let load = json!({"traffic": "reads", "rate": 50, "duration": "2s", "connections": 2});
@@ -29,63 +25,38 @@ async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on
             json!({"dependsOn": ["reports"], "checks": [
             {"name": "same-stock", "sql": {"query": "SELECT count(*) FROM stock", "against": "Both", "same": true}}]}),
         ),
-        with(
-            stage("DaemonSet", "writers"),
-            json!({"dependsOn": ["workers"], "access": "ReadWrite"}),
-        ),
+        with(stage("DaemonSet", "writers"), json!({"dependsOn": ["workers"], "access": "ReadWrite"})),
     ]);
     rollout["baseline"] = json!({"traffic": "reads", "rate": 50, "duration": "2s", "connections": 2});
     shop.roll_out(rollout).await;
     let done = shop.until_phase(Phase::Completed).await;
 
     let status = done.status.clone().unwrap();
-    assert_eq!(
-        (status.active_config, status.progress.as_str()),
-        (ActiveNow::Candidate, "3/3")
-    );
+    assert_eq!((status.active_config, status.progress.as_str()), (ActiveNow::Candidate, "3/3"));
     for workload in ["reports", "workers", "writers"] {
         assert!(shop.is_on_candidate(workload).await, "{workload}");
     }
+    // Not what the Secrets say: who is connected where.
+    let sessions = "(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shop' AND datname = current_database())";
+    shop.legacy.execute(&format!("DO $$ BEGIN ASSERT {sessions} = 0, 'still on legacy'; END $$")).await;
+    shop.candidate
+        .execute(&format!("DO $$ BEGIN ASSERT {sessions} >= 3, 'not on the candidate'; END $$"))
+        .await;
+    shop.assert_no_acknowledged_write_is_lost().await;
     let baseline = status.recorded.baseline.clone().unwrap().result.unwrap();
-    assert_eq!(
-        baseline.scheduled,
-        baseline.ok + baseline.errors + baseline.timeouts + baseline.skipped
-    );
+    assert_eq!(baseline.scheduled, baseline.ok + baseline.errors + baseline.timeouts + baseline.skipped);
     assert!(baseline.p50_us > 0 && baseline.ok > 0);
-    assert_eq!(
-        condition(&done, "Ready"),
-        Some(("True".into(), "Completed".into()))
-    );
-    assert_eq!(
-        condition(&done, "RollbackSafe"),
-        Some(("False".into(), "WritesOnCandidate".into()))
-    );
+    assert_eq!(condition(&done, "Ready"), Some(("True".into(), "Completed".into())));
+    assert_eq!(condition(&done, "RollbackSafe"), Some(("False".into(), "WritesOnCandidate".into())));
     assert_eq!(condition(&done, "TLSVerified"), None, "it is verified");
-    let copy = shop
-        .api::<Secret>()
-        .get(&status.recorded.legacy.unwrap().secret_name)
-        .await
-        .unwrap();
+    let copy = shop.api::<Secret>().get(&status.recorded.legacy.unwrap().secret_name).await.unwrap();
     assert_eq!(copy.immutable, Some(true));
 
     let reasons = shop.event_reasons().await;
-    for reason in [
-        "LegacyPreserved",
-        "BaselineCaptured",
-        "LoadPassed",
-        "StagePromoted",
-        "Completed",
-    ] {
-        assert!(
-            reasons.iter().any(|r| r == reason),
-            "no event {reason}: {reasons:?}"
-        );
+    for reason in ["LegacyPreserved", "BaselineCaptured", "LoadPassed", "StagePromoted", "Completed"] {
+        assert!(reasons.iter().any(|r| r == reason), "no event {reason}: {reasons:?}");
     }
-    assert_eq!(
-        reasons.iter().filter(|r| *r == "StageDone").count(),
-        3,
-        "one a stage: {reasons:?}"
-    );
+    assert_eq!(reasons.iter().filter(|r| *r == "StageDone").count(), 3, "one a stage: {reasons:?}");
     shop.close().await;
 }
 
@@ -94,26 +65,20 @@ async fn a_settled_rollout_costs_no_write_and_the_operator_says_that_it_is_well(
     let shop = Shop::open("settled", &[("Deployment", "api")]).await;
     shop.roll_out(spec(&[stage("Deployment", "api")])).await;
     let settled = shop.until_phase(Phase::Completed).await;
-    let writes = shop.operator.metric("cutover_status_writes_total").await;
+    let writes = shop.operator().metric("cutover_status_writes_total").await;
     // A change that concerns nothing: it wakes the operator, which looks and finds nothing to write.
-    let looks = shop.operator.metric("cutover_pass_seconds_count").await;
+    let looks = shop.operator().metric("cutover_pass_seconds_count").await;
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     let api = shop.api::<cutover::api::DatabaseRollout>();
-    api.patch(
-        ROLLOUT,
-        &kube::api::PatchParams::default(),
-        &kube::api::Patch::Merge(label),
-    )
-    .await
-    .unwrap();
-    while shop.operator.metric("cutover_pass_seconds_count").await < looks + 1.0 {
+    api.patch(ROLLOUT, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(label)).await.unwrap();
+    while shop.operator().metric("cutover_pass_seconds_count").await < looks + 1.0 {
         tokio::task::yield_now().await;
     }
     let after = shop.rollout().await;
     assert_eq!(after.status, settled.status);
-    assert!((shop.operator.metric("cutover_status_writes_total").await - writes).abs() < 0.5);
-    assert!(shop.operator.get("/livez").await.starts_with("HTTP/1.1 200"));
-    assert!(shop.operator.get("/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!((shop.operator().metric("cutover_status_writes_total").await - writes).abs() < 0.5);
+    assert!(shop.operator().get("/livez").await.starts_with("HTTP/1.1 200"));
+    assert!(shop.operator().get("/readyz").await.starts_with("HTTP/1.1 200"));
     shop.close().await;
 }
 
@@ -130,27 +95,14 @@ async fn a_rollout_waits_for_its_prerequisite_and_a_second_one_is_refused_a_key_
         .await;
     assert_eq!(phase_of(&waiting), Phase::Pending);
 
-    shop.roll_out(spec(&[with(
-        stage("Deployment", "api"),
-        json!({"approval": "Manual"}),
-    )]))
-    .await;
-    shop.until("shop holds its keys", |r| {
-        r.status.as_ref().is_some_and(|s| s.recorded.legacy.is_some())
-    })
-    .await;
-    shop.try_roll_out("third", spec(&[stage("Deployment", "api")]))
-        .await
-        .unwrap();
-    let refused = shop
-        .until_named("third", "is refused", |r| {
-            condition(r, "Accepted").is_some_and(|(s, _)| s == "False")
-        })
+    shop.roll_out(spec(&[with(stage("Deployment", "api"), json!({"approval": "Manual"}))])).await;
+    shop.until("shop holds its keys", |r| r.status.as_ref().is_some_and(|s| s.recorded.legacy.is_some()))
         .await;
-    assert_eq!(
-        condition(&refused, "Accepted").unwrap().1,
-        "KeyHeldByOtherRollout"
-    );
+    shop.try_roll_out("third", spec(&[stage("Deployment", "api")])).await.unwrap();
+    let refused = shop
+        .until_named("third", "is refused", |r| condition(r, "Accepted").is_some_and(|(s, _)| s == "False"))
+        .await;
+    assert_eq!(condition(&refused, "Accepted").unwrap().1, "KeyHeldByOtherRollout");
     let message = crate::shop::message_of(&refused);
     assert!(
         message.contains("DATABASE_URL of Secret/api-db") && message.contains("DatabaseRollout/shop"),
@@ -160,7 +112,6 @@ async fn a_rollout_waits_for_its_prerequisite_and_a_second_one_is_refused_a_key_
 
     shop.edit(json!({"approvedStages": ["api"]})).await;
     shop.until_phase(Phase::Completed).await;
-    shop.until_named("second", "goes on", |r| phase_of(r) == Phase::Completed)
-        .await;
+    shop.until_named("second", "goes on", |r| phase_of(r) == Phase::Completed).await;
     shop.close().await;
 }

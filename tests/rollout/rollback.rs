@@ -73,15 +73,9 @@ async fn a_completed_rollout_goes_back_and_forth_by_editing_its_spec() {
     shop.edit(json!({"activeConfig": "Legacy"})).await;
     let back = shop.until_phase(Phase::RolledBack).await;
     assert!(shop.is_on_legacy("api").await && shop.is_on_legacy("reports").await);
-    assert!(
-        message_of(&back).contains("verified against the preserved digest"),
-        "{}",
-        message_of(&back)
-    );
-    assert_eq!(
-        condition(&back, "Ready"),
-        Some(("True".into(), "RolledBack".into()))
-    );
+    assert!(message_of(&back).contains("verified against the preserved digest"), "{}", message_of(&back));
+    assert_eq!(condition(&back, "Ready"), Some(("True".into(), "RolledBack".into())));
+    shop.assert_no_acknowledged_write_is_lost().await;
     shop.edit(json!({"activeConfig": "Candidate"})).await;
     let again = shop.until_phase(Phase::Completed).await;
     assert_eq!(again.status.unwrap().recorded.run, 2);
@@ -92,50 +86,25 @@ async fn a_completed_rollout_goes_back_and_forth_by_editing_its_spec() {
 #[tokio::test]
 async fn a_failed_check_puts_promoted_stages_back_by_itself_and_stays_there() {
     let shop = Shop::open("failing", &[("Deployment", "api"), ("Deployment", "reports")]).await;
-    shop.candidate
-        .execute("UPDATE stock SET quantity = -1 WHERE sku = 7")
-        .await;
+    shop.candidate.execute("UPDATE stock SET quantity = -1 WHERE sku = 7").await;
     let no_negative = json!({"dependsOn": ["reports"], "checks": [
         {"name": "no-negative-stock", "sql": {"query": "SELECT count(*) FROM stock WHERE quantity < 0", "equals": "0"}}]});
-    shop.roll_out(spec(&[
-        stage("Deployment", "reports"),
-        with(stage("Deployment", "api"), no_negative),
-    ]))
-    .await;
+    shop.roll_out(spec(&[stage("Deployment", "reports"), with(stage("Deployment", "api"), no_negative)]))
+        .await;
     let back = shop.until_phase(Phase::RolledBack).await;
     assert!(shop.is_on_legacy("reports").await && shop.is_on_legacy("api").await);
     let failure = back.status.clone().unwrap().recorded.failure.unwrap();
+    assert_eq!((failure.stage.as_str(), failure.reason.as_str()), ("api", "CheckFailed"));
+    let api = back.status.clone().unwrap().recorded.stages.into_iter().find(|s| s.name == "api").unwrap();
     assert_eq!(
-        (failure.stage.as_str(), failure.reason.as_str()),
-        ("api", "CheckFailed")
-    );
-    let api = back
-        .status
-        .clone()
-        .unwrap()
-        .recorded
-        .stages
-        .into_iter()
-        .find(|s| s.name == "api")
-        .unwrap();
-    assert_eq!(
-        (
-            api.checks[0].measured.as_deref(),
-            api.checks[0].expected.as_deref()
-        ),
+        (api.checks[0].measured.as_deref(), api.checks[0].expected.as_deref()),
         (Some("1"), Some("0"))
     );
 
     // Mended, and told so.
-    shop.candidate
-        .execute("UPDATE stock SET quantity = 1 WHERE sku = 7")
-        .await;
+    shop.candidate.execute("UPDATE stock SET quantity = 1 WHERE sku = 7").await;
     let latched = shop.until("latched", |r| condition(r, "Stalled").is_some()).await;
-    assert!(
-        message_of(&latched).contains("spec.retry"),
-        "{}",
-        message_of(&latched)
-    );
+    assert!(message_of(&latched).contains("spec.retry"), "{}", message_of(&latched));
     shop.edit(json!({"retry": "mended"})).await;
     shop.until_phase(Phase::Completed).await;
     shop.close().await;
@@ -146,19 +115,12 @@ async fn a_candidate_that_dies_while_a_stage_soaks_is_left_by_itself() {
     let candidate: &'static Server = Box::leak(Box::new(Server::start("dying")));
     let shop = Shop::open_with("dying", &[("Deployment", "api")], candidate).await;
     let soak = json!({"soak": {"duration": "1h", "interval": "1s", "checks": [{"name": "reachable", "connectivity": {}}]}});
-    shop.roll_out(spec(&[with(stage("Deployment", "api"), soak)]))
-        .await;
+    shop.roll_out(spec(&[with(stage("Deployment", "api"), soak)])).await;
     shop.until_stage("api", StagePhase::Soaking).await;
     candidate.stop();
     let back = shop.until_phase(Phase::RolledBack).await;
-    assert_eq!(
-        back.status.clone().unwrap().recorded.failure.unwrap().reason,
-        "SoakFailed"
-    );
-    assert_eq!(
-        back.status.unwrap().recorded.rollback.unwrap().trigger,
-        RollbackTrigger::Automatic
-    );
+    assert_eq!(back.status.clone().unwrap().recorded.failure.unwrap().reason, "SoakFailed");
+    assert_eq!(back.status.unwrap().recorded.rollback.unwrap().trigger, RollbackTrigger::Automatic);
     assert!(shop.is_on_legacy("api").await);
     shop.close().await;
 }
@@ -167,13 +129,9 @@ async fn a_candidate_that_dies_while_a_stage_soaks_is_left_by_itself() {
 async fn pods_that_crash_on_the_candidate_are_replaced_by_legacy_ones_even_in_a_stateful_set() {
     let shop = Shop::open("crashing", &[("StatefulSet", "workers")]).await;
     let broken = json!({"config": [{"configMap": "workers-db", "set": {"DB_POOL_MAX": {"value": "many"}}}], "progressDeadline": "20s"});
-    shop.roll_out(spec(&[with(stage("StatefulSet", "workers"), broken)]))
-        .await;
+    shop.roll_out(spec(&[with(stage("StatefulSet", "workers"), broken)])).await;
     let back = shop.until_phase(Phase::RolledBack).await;
-    assert_eq!(
-        back.status.unwrap().recorded.failure.unwrap().reason,
-        "RestartFailed"
-    );
+    assert_eq!(back.status.unwrap().recorded.failure.unwrap().reason, "RestartFailed");
     assert!(shop.is_on_legacy("workers").await);
     shop.close().await;
 }
@@ -186,10 +144,7 @@ async fn load_beyond_its_limit_fails_the_stage_before_anything_is_written() {
     rollout["traffic"][0]["statements"][0] = json!({"sql": "SELECT 1 FROM pg_sleep(0.02)", "weight": 1});
     shop.roll_out(rollout).await;
     let back = shop.until_phase(Phase::RolledBack).await;
-    assert_eq!(
-        back.status.unwrap().recorded.failure.unwrap().reason,
-        "LoadFailed"
-    );
+    assert_eq!(back.status.unwrap().recorded.failure.unwrap().reason, "LoadFailed");
     assert!(shop.is_on_legacy("api").await);
     shop.close().await;
 }

@@ -16,10 +16,7 @@ pub fn directory() -> PathBuf {
 /// The cluster's kubeconfig.
 pub fn kubeconfig() -> PathBuf {
     let path = directory().join("kubeconfig");
-    assert!(
-        path.exists(),
-        "these tests need the local cluster: run `make test`"
-    );
+    assert!(path.exists(), "these tests need the local cluster: run `make test`");
     path
 }
 
@@ -27,13 +24,10 @@ pub fn kubeconfig() -> PathBuf {
 pub async fn client() -> Client {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .install_default()
-            .expect("no other provider");
+        rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider");
     });
     let kubeconfig = Kubeconfig::read_from(kubeconfig()).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .expect("a config");
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a config");
     Client::try_from(config).expect("a client")
 }

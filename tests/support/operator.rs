@@ -22,12 +22,7 @@ impl Operator {
         let _ = std::fs::remove_file(&log);
         let port = free_port();
         let child = spawn(namespace, &log, port);
-        Self {
-            namespace: namespace.to_owned(),
-            child,
-            log,
-            port,
-        }
+        Self { namespace: namespace.to_owned(), child, log, port }
     }
 
     /// `kill -9`.
@@ -47,19 +42,15 @@ impl Operator {
     /// A figure of `/metrics`, summed over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let body = self.get("/metrics").await;
-        let values = body
-            .lines()
-            .filter(|line| line.starts_with(name))
-            .filter_map(|line| line.rsplit(' ').next());
+        let values =
+            body.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
         values.filter_map(|value| value.parse::<f64>().ok()).sum()
     }
 
     /// The answer of an endpoint, headers included.
     pub async fn get(&self, path: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-            .await
-            .expect("it listens");
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it reads");
         let mut answer = String::new();
@@ -76,11 +67,7 @@ impl Drop for Operator {
 }
 
 fn spawn(namespace: &str, log: &PathBuf, port: u16) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log)
-        .expect("a log file");
+    let log = File::options().create(true).append(true).open(log).expect("a log file");
     Command::new(env!("CARGO_BIN_EXE_cutover"))
         .arg("controller")
         .arg("--kubeconfig")
@@ -94,8 +81,5 @@ fn spawn(namespace: &str, log: &PathBuf, port: u16) -> Child {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port")
-        .port()
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }

@@ -37,7 +37,7 @@ pub struct Server {
     pub port: u16,
     superuser: String,
     password: String,
-    ca_file: PathBuf,
+    pub ca_file: PathBuf,
     /// Ends with this process, and takes the server with it.
     #[serde(skip)]
     #[allow(dead_code, reason = "held, not used")]
@@ -66,35 +66,18 @@ impl Server {
         let arguments = ["--dir", &directory(), "--name", &name];
         // Reads until this process closes its end of the pipe, by exiting or by being killed.
         let undertaker = Command::new("sh")
-            .args([
-                "-c",
-                "read _; exec \"$@\" >/dev/null 2>&1",
-                "undertaker",
-                &tool(),
-                "postgres",
-                "destroy",
-            ])
+            .args(["-c", "read _; exec \"$@\" >/dev/null 2>&1", "undertaker", &tool(), "postgres", "destroy"])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("sh starts");
-        let output = Command::new(tool())
-            .args(["postgres", "up"])
-            .args(arguments)
-            .output()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER",
-                    tool()
-                )
+        let output =
+            Command::new(tool()).args(["postgres", "up"]).args(arguments).output().unwrap_or_else(|error| {
+                panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
             });
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut server: Self = serde_json::from_slice(&output.stdout).expect("the tool prints one JSON line");
         server.undertaker = Some(undertaker);
         server
@@ -135,10 +118,7 @@ impl Server {
             .await
             .expect("the superuser can connect");
         let driver = tokio::spawn(connection);
-        client
-            .batch_execute(statements)
-            .await
-            .expect("the statements are carried out");
+        client.batch_execute(statements).await.expect("the statements are carried out");
         drop(client);
         driver.await.unwrap().unwrap();
     }
@@ -146,35 +126,21 @@ impl Server {
     /// A new database, owned by a new role.
     pub async fn database(&self) -> Database<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        self.database_named(format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed)))
-            .await
+        self.database_named(format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))).await
     }
 
     /// A new database of that name, owned by a new role of that name.
     pub async fn database_named(&self, name: String) -> Database<'_> {
         let quoted = PASSWORD.replace('\'', "''");
-        self.execute(
-            "postgres",
-            &format!("CREATE ROLE {name} LOGIN PASSWORD '{quoted}'"),
-        )
-        .await;
-        self.execute("postgres", &format!("CREATE DATABASE {name} OWNER {name}"))
-            .await;
-        Database {
-            server: self,
-            name,
-            host: self.host.clone(),
-            port: self.port,
-            parameters: "",
-        }
+        self.execute("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{quoted}'")).await;
+        self.execute("postgres", &format!("CREATE DATABASE {name} OWNER {name}")).await;
+        Database { server: self, name, host: self.host.clone(), port: self.port, parameters: "" }
     }
 
     /// The superuser's own connection.
     pub fn superuser(&self) -> Target {
-        let uri = format!(
-            "postgresql://{}:{}@{}:{}/postgres",
-            self.superuser, self.password, self.host, self.port
-        );
+        let uri =
+            format!("postgresql://{}:{}@{}:{}/postgres", self.superuser, self.password, self.host, self.port);
         Target {
             uri: ConnectionUri::parse(&uri).unwrap(),
             tls: tls(TlsMode::VerifyFull),
@@ -205,29 +171,18 @@ impl Database<'_> {
 
     pub fn target_with_password(&self, password: &str) -> Target {
         let uri = ConnectionUri::parse(&self.uri_with_password(password)).unwrap();
-        Target {
-            uri,
-            tls: tls(TlsMode::VerifyFull),
-            ca_pem: Some(self.server.ca_pem()),
-        }
+        Target { uri, tls: tls(TlsMode::VerifyFull), ca_pem: Some(self.server.ca_pem()) }
     }
 
     /// The connection URI, as a Secret holds it.
+    #[allow(dead_code, reason = "for tests with a cluster")]
     pub fn uri(&self) -> String {
         self.uri_with_password(PASSWORD)
     }
 
     fn uri_with_password(&self, password: &str) -> String {
-        let encoded: String = password
-            .bytes()
-            .fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
-        let Self {
-            name,
-            host,
-            port,
-            parameters,
-            ..
-        } = self;
+        let encoded: String = password.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+        let Self { name, host, port, parameters, .. } = self;
         format!("postgresql://{name}:{encoded}@{host}:{port}/{name}{parameters}\n")
     }
 }

@@ -12,36 +12,20 @@ fn question() -> SqlCheck {
 }
 
 fn equals(text: &str) -> SqlCheck {
-    SqlCheck {
-        equals: Some(text.to_owned()),
-        ..question()
-    }
+    SqlCheck { equals: Some(text.to_owned()), ..question() }
 }
 
 fn range(min: Option<&str>, max: Option<&str>) -> SqlCheck {
-    SqlCheck {
-        min: min.map(str::to_owned),
-        max: max.map(str::to_owned),
-        ..question()
-    }
+    SqlCheck { min: min.map(str::to_owned), max: max.map(str::to_owned), ..question() }
 }
 
 fn single(kind: Kind, value: Option<&str>) -> Rows {
-    Rows {
-        columns: vec![kind],
-        rows: vec![vec![value.map(str::to_owned)]],
-    }
+    Rows { columns: vec![kind], rows: vec![vec![value.map(str::to_owned)]] }
 }
 
 fn column(values: &[&str]) -> Rows {
-    let rows = values
-        .iter()
-        .map(|value| vec![Some((*value).to_owned())])
-        .collect();
-    Rows {
-        columns: vec![Kind::Other],
-        rows,
-    }
+    let rows = values.iter().map(|value| vec![Some((*value).to_owned())]).collect();
+    Rows { columns: vec![Kind::Other], rows }
 }
 
 fn verdict(question: &SqlCheck, kind: Kind, value: Option<&str>) -> Verdict {
@@ -71,14 +55,8 @@ fn min_and_max_are_inclusive_and_exact() {
     ] {
         assert_eq!(verdict(&between, Kind::Number, Some(value)), expected, "{value}");
     }
-    assert_eq!(
-        verdict(&range(Some("1"), None), Kind::Number, None),
-        Verdict::Fail
-    );
-    assert_eq!(
-        verdict(&range(None, Some("x")), Kind::Number, Some("1")),
-        Verdict::Fail
-    );
+    assert_eq!(verdict(&range(Some("1"), None), Kind::Number, None), Verdict::Fail);
+    assert_eq!(verdict(&range(None, Some("x")), Kind::Number, Some("1")), Verdict::Fail);
 }
 
 #[test]
@@ -86,10 +64,7 @@ fn a_statement_that_finds_nothing_or_too_much_never_passes() {
     for rows in [
         column(&[]),
         column(&["0", "0"]),
-        Rows {
-            columns: vec![Kind::Number; 2],
-            rows: vec![vec![None, None]],
-        },
+        Rows { columns: vec![Kind::Number; 2], rows: vec![vec![None, None]] },
     ] {
         assert_eq!(judge(&equals("0"), Ok(rows)).verdict, Verdict::Fail);
     }
@@ -102,10 +77,7 @@ fn only_numbers_and_booleans_are_shown() {
     assert_eq!(show(Kind::Other, Some("canary")), "text of 6 bytes");
     assert_eq!(show(Kind::Number, Some("canary")), "text of 6 bytes");
     assert_eq!(show(Kind::Boolean, Some("canary")), "text of 6 bytes");
-    assert_eq!(
-        show(Kind::Number, Some(&"9".repeat(50))),
-        "a number of 50 characters"
-    );
+    assert_eq!(show(Kind::Number, Some(&"9".repeat(50))), "a number of 50 characters");
     let answer = judge(&equals("x"), Ok(single(Kind::Other, Some("canary"))));
     assert!(!format!("{answer:?}").contains("canary"));
 }
@@ -113,42 +85,24 @@ fn only_numbers_and_booleans_are_shown() {
 #[test]
 fn same_means_every_row_in_order() {
     let compare = |legacy: Rows, candidate: Rows| compare(Some(Ok(legacy)), Some(Ok(candidate)));
-    assert_eq!(
-        compare(column(&["a", "b"]), column(&["a", "b"])).verdict,
-        Verdict::Pass
-    );
+    assert_eq!(compare(column(&["a", "b"]), column(&["a", "b"])).verdict, Verdict::Pass);
     assert_eq!(compare(column(&[]), column(&[])).verdict, Verdict::Pass);
-    assert_eq!(
-        compare(column(&["a", "b"]), column(&["b", "a"])).verdict,
-        Verdict::Fail
-    );
-    assert_eq!(
-        compare(column(&["a"]), column(&["a", "b"])).verdict,
-        Verdict::Fail
-    );
-    assert_eq!(
-        compare(single(Kind::Other, None), column(&[""])).verdict,
-        Verdict::Fail
-    );
+    assert_eq!(compare(column(&["a", "b"]), column(&["b", "a"])).verdict, Verdict::Fail);
+    assert_eq!(compare(column(&["a"]), column(&["a", "b"])).verdict, Verdict::Fail);
+    assert_eq!(compare(single(Kind::Other, None), column(&[""])).verdict, Verdict::Fail);
     let answer = compare(column(&["canary1"]), column(&["canary22"]));
     assert!(
         answer
             .message
             .starts_with("row 1, column 1: legacy has text of 7 bytes, the candidate text of 8 bytes")
     );
-    let wider = Rows {
-        columns: vec![Kind::Other; 2],
-        rows: vec![],
-    };
+    let wider = Rows { columns: vec![Kind::Other; 2], rows: vec![] };
     assert_eq!(compare(column(&[]), wider).verdict, Verdict::Fail);
 }
 
 #[test]
 fn the_worse_of_two_sides_counts() {
-    let trouble = Err(Trouble {
-        verdict: Verdict::Error,
-        message: "x".to_owned(),
-    });
+    let trouble = Err(Trouble { verdict: Verdict::Error, message: "x".to_owned() });
     let answer = combine(
         Some(judge(&equals("1"), trouble)),
         Some(judge(&equals("1"), Ok(single(Kind::Number, Some("1"))))),

@@ -71,23 +71,16 @@ impl Snapshot {
 
     fn unusable_connections(&self) -> Vec<String> {
         let spec = &self.rollout.spec;
-        [
-            ("legacy", Some(&spec.legacy)),
-            ("candidate", spec.candidate.as_ref()),
-        ]
-        .into_iter()
-        .filter_map(|(side, configuration)| Some((side, configuration?)))
-        .flat_map(|(side, configuration)| self.connection_faults(side, configuration))
-        .collect()
+        [("legacy", Some(&spec.legacy)), ("candidate", spec.candidate.as_ref())]
+            .into_iter()
+            .filter_map(|(side, configuration)| Some((side, configuration?)))
+            .flat_map(|(side, configuration)| self.connection_faults(side, configuration))
+            .collect()
     }
 
     fn connection_faults(&self, side: &str, configuration: &Configuration) -> Vec<String> {
         let reference = &configuration.connection.secret_ref;
-        let ca_key = configuration
-            .connection
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.ca_key.as_deref());
+        let ca_key = configuration.connection.tls.as_ref().and_then(|tls| tls.ca_key.as_deref());
         let mut faults = Vec::new();
         match self.source_value(&reference.name, &reference.key) {
             Err(missing) => faults.push(format!("spec.{side}: {missing}")),
@@ -107,16 +100,9 @@ impl Snapshot {
     }
 
     fn source_value(&self, secret: &str, key: &str) -> Result<&[u8], String> {
-        let reference = ObjectReference {
-            kind: ObjectKind::Secret,
-            name: secret.to_owned(),
-        };
-        let object = self
-            .object(&reference)
-            .ok_or_else(|| format!("{reference} does not exist"))?;
-        object
-            .value(key)
-            .ok_or_else(|| format!("{reference} has no key {key}"))
+        let reference = ObjectReference { kind: ObjectKind::Secret, name: secret.to_owned() };
+        let object = self.object(&reference).ok_or_else(|| format!("{reference} does not exist"))?;
+        object.value(key).ok_or_else(|| format!("{reference} has no key {key}"))
     }
 
     fn copy_state(&self) -> CopyState {
@@ -124,10 +110,9 @@ impl Snapshot {
             Found::Absent => CopyState::Absent,
             Found::Foreign(what) => CopyState::Foreign(what.clone()),
             Found::Damaged(what) => CopyState::Damaged(what.clone()),
-            Found::Intact { copy, digest, .. } => CopyState::Intact {
-                digest: digest.clone(),
-                footprints: copy.footprints(),
-            },
+            Found::Intact { copy, digest, .. } => {
+                CopyState::Intact { digest: digest.clone(), footprints: copy.footprints() }
+            }
         }
     }
 
@@ -141,10 +126,8 @@ impl Snapshot {
     fn forward(&self, plan: &Plan, stage: &PlannedStage) -> StageObserved {
         let mut missing = self.unusable_connections();
         let mut bindings = Vec::new();
-        let mut about: Vec<Vec<u8>> = vec![
-            plan.fingerprint.clone().into_bytes(),
-            stage.name.clone().into_bytes(),
-        ];
+        let mut about: Vec<Vec<u8>> =
+            vec![plan.fingerprint.clone().into_bytes(), stage.name.clone().into_bytes()];
         for (object, sources) in &stage.values {
             let desired = self.desired(sources, &mut missing);
             missing.extend(self.object_faults(object, sources.keys()));
@@ -155,20 +138,13 @@ impl Snapshot {
             let keys: Vec<String> = sources.keys().cloned().collect();
             bindings.push(self.binding(object, keys, desired.as_ref(), None));
         }
-        let workloads: Vec<WorkloadObserved> = stage
-            .footprint
-            .workloads
-            .iter()
-            .map(|workload| self.workload_observed(workload))
-            .collect();
+        let workloads: Vec<WorkloadObserved> =
+            stage.footprint.workloads.iter().map(|workload| self.workload_observed(workload)).collect();
         for workload in &stage.footprint.workloads {
             missing.extend(self.workload_fault(workload));
             about.push(workload.to_string().into_bytes());
             about.push(
-                self.workload(workload)
-                    .map(|(read, _)| read.uid.clone())
-                    .unwrap_or_default()
-                    .into_bytes(),
+                self.workload(workload).map(|(read, _)| read.uid.clone()).unwrap_or_default().into_bytes(),
             );
         }
         about.extend(self.candidate_connection());
@@ -176,12 +152,7 @@ impl Snapshot {
             .digest_key()
             .filter(|_| missing.is_empty())
             .map(|key| digest::keyed(key, about.iter().map(Vec::as_slice)));
-        StageObserved {
-            missing,
-            digest,
-            bindings,
-            workloads,
-        }
+        StageObserved { missing, digest, bindings, workloads }
     }
 
     /// Evidence is about the server that it was gathered on, too.
@@ -190,19 +161,11 @@ impl Snapshot {
             return Vec::new();
         };
         let reference = &candidate.connection.secret_ref;
-        let ca_key = candidate
-            .connection
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.ca_key.as_deref());
+        let ca_key = candidate.connection.tls.as_ref().and_then(|tls| tls.ca_key.as_deref());
         [Some(reference.key.as_str()), ca_key]
             .into_iter()
             .flatten()
-            .map(|key| {
-                self.secret_value(&reference.name, key)
-                    .unwrap_or_default()
-                    .to_vec()
-            })
+            .map(|key| self.secret_value(&reference.name, key).unwrap_or_default().to_vec())
             .collect()
     }
 
@@ -246,13 +209,10 @@ impl Snapshot {
         }
         for key in keys {
             match found.value(key) {
-                None => faults.push(format!(
-                    "{object} has no key {key}, so there is no legacy value to go back to"
-                )),
+                None => faults
+                    .push(format!("{object} has no key {key}, so there is no legacy value to go back to")),
                 Some(value) if value.len() > VALUE_MAX_BYTES => {
-                    faults.push(format!(
-                        "key {key} of {object} is larger than {VALUE_MAX_BYTES} bytes"
-                    ));
+                    faults.push(format!("key {key} of {object} is larger than {VALUE_MAX_BYTES} bytes"));
                 }
                 Some(_) => {}
             }
@@ -263,10 +223,9 @@ impl Snapshot {
     fn workload_fault(&self, workload: &WorkloadReference) -> Option<String> {
         match self.workload(workload) {
             None => Some(format!("{workload} does not exist")),
-            Some((read, _)) => read
-                .unusable
-                .as_ref()
-                .map(|why| format!("{workload} cannot be restarted: {why}")),
+            Some((read, _)) => {
+                read.unusable.as_ref().map(|why| format!("{workload} cannot be restarted: {why}"))
+            }
         }
     }
 
@@ -289,10 +248,8 @@ impl Snapshot {
     ) -> BindingObserved {
         let found = self.object(object);
         let live = found.map(|found| live_values(found, &keys));
-        let seal = |values: &Values| {
-            self.digest_key()
-                .map(|key| digest::keyed(key, [canonical(values).as_slice()]))
-        };
+        let seal =
+            |values: &Values| self.digest_key().map(|key| digest::keyed(key, [canonical(values).as_slice()]));
         BindingObserved {
             object: object.clone(),
             live: live.as_ref().and_then(seal),
@@ -307,10 +264,7 @@ impl Snapshot {
         let Found::Intact { copy, .. } = &self.copy else {
             return BTreeMap::new();
         };
-        copy.stages
-            .iter()
-            .map(|stage| (stage.name.clone(), self.backward_stage(copy, stage)))
-            .collect()
+        copy.stages.iter().map(|stage| (stage.name.clone(), self.backward_stage(copy, stage))).collect()
     }
 
     fn backward_stage(&self, copy: &Copy, stage: &PreservedStage) -> StageObserved {
@@ -323,37 +277,20 @@ impl Snapshot {
                 self.binding(&binding.object(), keys, None, Some(&legacy))
             })
             .collect();
-        let workloads = stage
-            .workloads
-            .iter()
-            .map(|workload| self.workload_observed(workload))
-            .collect();
-        StageObserved {
-            missing: Vec::new(),
-            digest: None,
-            bindings,
-            workloads,
-        }
+        let workloads = stage.workloads.iter().map(|workload| self.workload_observed(workload)).collect();
+        StageObserved { missing: Vec::new(), digest: None, bindings, workloads }
     }
 
     /// What a restore puts into an object.
     pub(in crate::cluster) fn legacy_values(&self, copy: &Copy, binding: &PreservedBinding) -> Values {
-        let reference = ObjectReference {
-            kind: ObjectKind::Secret,
-            name: copy.legacy_secret.clone(),
-        };
+        let reference = ObjectReference { kind: ObjectKind::Secret, name: copy.legacy_secret.clone() };
         let legacy = self.object(&reference);
         let leads_to_legacy =
             copy.legacy_endpoint.is_some() && copy.legacy_endpoint == self.legacy_endpoint();
         binding
             .values
             .iter()
-            .map(|(key, value)| {
-                (
-                    key.clone(),
-                    Some(value_to_restore(value, legacy, leads_to_legacy)),
-                )
-            })
+            .map(|(key, value)| (key.clone(), Some(value_to_restore(value, legacy, leads_to_legacy))))
             .collect()
     }
 
@@ -371,9 +308,7 @@ fn parse_uri(bytes: &[u8]) -> Result<ConnectionUri, String> {
 }
 
 pub(in crate::cluster) fn live_values(object: &ConfigObject, keys: &[String]) -> Values {
-    keys.iter()
-        .map(|key| (key.clone(), object.value(key).map(<[u8]>::to_vec)))
-        .collect()
+    keys.iter().map(|key| (key.clone(), object.value(key).map(<[u8]>::to_vec))).collect()
 }
 
 /// One unambiguous byte string of keys and values; an absent key is not an empty one.

@@ -30,10 +30,8 @@ impl Snapshot {
         let recorded = rollout.status.clone().unwrap_or_default().recorded;
         // The copy of the run that a decision may begin has the next number.
         let run = recorded.run.max(1);
-        let copy_name = recorded.legacy.map_or_else(
-            || copy_name(&rollout.name_any(), run),
-            |legacy| legacy.secret_name,
-        );
+        let copy_name =
+            recorded.legacy.map_or_else(|| copy_name(&rollout.name_any(), run), |legacy| legacy.secret_name);
         let copy_object = objects::read(namespace, &secret(&copy_name)).await?;
         let uid = rollout.uid().unwrap_or_default();
         let copy = copy::read(copy_object.as_ref(), &uid);
@@ -41,21 +39,12 @@ impl Snapshot {
         let objects = read_objects(namespace, wanted_objects(rollout, plan, &copy)).await?;
         let workloads = read_workloads(namespace, rollout, wanted_workloads(plan, &copy)).await?;
         let others = read_others(namespace, rollout).await?;
-        Ok(Self {
-            rollout: rollout.clone(),
-            objects,
-            workloads,
-            copy,
-            others,
-        })
+        Ok(Self { rollout: rollout.clone(), objects, workloads, copy, others })
     }
 }
 
 fn secret(name: &str) -> ObjectReference {
-    ObjectReference {
-        kind: ObjectKind::Secret,
-        name: name.to_owned(),
-    }
+    ObjectReference { kind: ObjectKind::Secret, name: name.to_owned() }
 }
 
 fn wanted_objects(
@@ -65,28 +54,18 @@ fn wanted_objects(
 ) -> BTreeSet<ObjectReference> {
     let spec = &rollout.spec;
     let connections = [Some(&spec.legacy), spec.candidate.as_ref()];
-    let mut wanted: BTreeSet<ObjectReference> = connections
-        .into_iter()
-        .flatten()
-        .map(|c| connection_secret(&c.connection))
-        .collect();
+    let mut wanted: BTreeSet<ObjectReference> =
+        connections.into_iter().flatten().map(|c| connection_secret(&c.connection)).collect();
     for stage in plan.into_iter().flat_map(|plan| &plan.stages) {
         wanted.extend(stage.values.keys().cloned());
-        let sources = stage
-            .values
-            .values()
-            .flat_map(BTreeMap::values)
-            .filter_map(|value| value.from_secret.as_ref());
+        let sources =
+            stage.values.values().flat_map(BTreeMap::values).filter_map(|value| value.from_secret.as_ref());
         wanted.extend(sources.map(|source| secret(&source.name)));
     }
     if let copy::Found::Intact { copy, .. } = copy {
         wanted.insert(secret(&copy.legacy_secret));
-        wanted.extend(
-            copy.stages
-                .iter()
-                .flat_map(|stage| &stage.bindings)
-                .map(copy::PreservedBinding::object),
-        );
+        wanted
+            .extend(copy.stages.iter().flat_map(|stage| &stage.bindings).map(copy::PreservedBinding::object));
     }
     wanted
 }
@@ -131,11 +110,7 @@ async fn read_workloads(
             let Some(workload) = workloads::read(namespace, &reference).await? else {
                 return Ok((reference, None));
             };
-            let pods = if pods_matter {
-                pods::list(namespace, &workload).await?
-            } else {
-                Vec::new()
-            };
+            let pods = if pods_matter { pods::list(namespace, &workload).await? } else { Vec::new() };
             let summary = pods::summarize(&workload, &pods);
             Ok((reference, Some((workload, summary))))
         })
@@ -160,11 +135,8 @@ fn pods_matter(rollout: &DatabaseRollout) -> bool {
                 | StagePhase::AwaitingApproval
         )
     };
-    let rolling_back = status
-        .recorded
-        .rollback
-        .as_ref()
-        .is_some_and(|rollback| rollback.phase != RollbackPhase::Done);
+    let rolling_back =
+        status.recorded.rollback.as_ref().is_some_and(|rollback| rollback.phase != RollbackPhase::Done);
     rolling_back || status.recorded.stages.iter().any(|stage| forward(stage.phase))
 }
 
@@ -173,15 +145,10 @@ async fn read_others(
     namespace: &Namespace,
     rollout: &DatabaseRollout,
 ) -> Result<Vec<DatabaseRollout>, ClusterError> {
-    let ended = rollout
-        .status
-        .as_ref()
-        .is_some_and(|status| status.recorded.completed_at.is_some());
+    let ended = rollout.status.as_ref().is_some_and(|status| status.recorded.completed_at.is_some());
     if ended {
         return Ok(Vec::new());
     }
     let api = namespace.api::<DatabaseRollout>();
-    Ok(call("list rollouts", api.list(&ListParams::default()))
-        .await?
-        .items)
+    Ok(call("list rollouts", api.list(&ListParams::default())).await?.items)
 }

@@ -20,13 +20,7 @@ pub(super) fn start_checks(step: &mut Step<'_, '_>, digest: String) {
     let name = step.stage.name.clone();
     let number = step.record().attempt + 1;
     let setbacks = step.record().setbacks;
-    if !start_attempt(
-        step,
-        AttemptScope::Checks(name.clone()),
-        number,
-        digest.clone(),
-        None,
-    ) {
+    if !start_attempt(step, AttemptScope::Checks(name.clone()), number, digest.clone(), None) {
         return;
     }
     let now = step.pass.now();
@@ -38,11 +32,7 @@ pub(super) fn start_checks(step: &mut Step<'_, '_>, digest: String) {
     record.digest = digest;
     record.started_at = Some(now);
     record.message = format!("attempt {number}: its checks run");
-    step.pass.note(
-        reasons::CHECKS_STARTED,
-        &name,
-        format!("stage {name}, attempt {number}: checks begin"),
-    );
+    step.pass.note(reasons::CHECKS_STARTED, &name, format!("stage {name}, attempt {number}: checks begin"));
 }
 
 pub(super) fn checking(step: &mut Step<'_, '_>) {
@@ -60,25 +50,13 @@ pub(super) fn checking(step: &mut Step<'_, '_>) {
 fn after_checks(step: &mut Step<'_, '_>, count: usize) {
     let name = step.stage.name.clone();
     if step.stage.load.is_none() {
-        step.pass.note(
-            reasons::CHECKS_PASSED,
-            &name,
-            format!("stage {name}: {count} checks passed"),
-        );
+        step.pass.note(reasons::CHECKS_PASSED, &name, format!("stage {name}: {count} checks passed"));
         return evidence_complete(step);
     }
     let (number, digest) = (step.record().attempt, step.record().digest.clone());
     if start_attempt(step, AttemptScope::Load(name.clone()), number, digest, None) {
-        step.pass.note(
-            reasons::CHECKS_PASSED,
-            &name,
-            format!("stage {name}: {count} checks passed"),
-        );
-        step.pass.note(
-            reasons::LOAD_STARTED,
-            &name,
-            format!("stage {name}, attempt {number}: load begins"),
-        );
+        step.pass.note(reasons::CHECKS_PASSED, &name, format!("stage {name}: {count} checks passed"));
+        step.pass.note(reasons::LOAD_STARTED, &name, format!("stage {name}, attempt {number}: load begins"));
         step.record().phase = StagePhase::Loading;
         let seconds = step.stage.load.unwrap_or_default().as_secs();
         step.say(format!("attempt {number}: load on the candidate for {seconds} s"));
@@ -95,8 +73,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     match verdict {
         Verdict::Fail => step.fail(reasons::LOAD_FAILED, &message),
         Verdict::Pass | Verdict::Warn => {
-            step.pass
-                .note(reasons::LOAD_PASSED, &name, format!("stage {name}: {message}"));
+            step.pass.note(reasons::LOAD_PASSED, &name, format!("stage {name}: {message}"));
             evidence_complete(step);
         }
         Verdict::Inconclusive | Verdict::Error => setback(step, &format!("load: {message}")),
@@ -110,9 +87,7 @@ fn evidence_complete(step: &mut Step<'_, '_>) {
     if step.stage.needs_approval && !approved(step) {
         let name = step.stage.name.clone();
         step.record().phase = StagePhase::AwaitingApproval;
-        step.say(format!(
-            "passed; waits for its name in spec.approvedStages: add {name} to promote it"
-        ));
+        step.say(format!("passed; waits for its name in spec.approvedStages: add {name} to promote it"));
         step.pass.note(
             reasons::APPROVAL_NEEDED,
             &name,

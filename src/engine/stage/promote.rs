@@ -15,32 +15,20 @@ use crate::{
 /// From here on the stage is not on legacy, whatever happens to us: recorded before the first write.
 pub(super) fn start(step: &mut Step<'_, '_>) {
     let (now, name) = (step.pass.now(), step.stage.name.clone());
-    let bindings = step
-        .seen
-        .bindings
-        .iter()
-        .map(|binding| unwritten(step, binding))
-        .collect();
+    let bindings = step.seen.bindings.iter().map(|binding| unwritten(step, binding)).collect();
     let record = step.record();
     record.phase = StagePhase::Promoting;
     record.promoted_at = Some(now);
     record.bindings = bindings;
-    record.message = "its keys are written".to_owned();
-    step.pass.note(
-        reasons::PROMOTION_STARTED,
-        &name,
-        format!("stage {name} passed and is promoted"),
-    );
+    "its keys are written".clone_into(&mut record.message);
+    step.pass.note(reasons::PROMOTION_STARTED, &name, format!("stage {name} passed and is promoted"));
     promoting(step);
 }
 
 /// Keeps what an earlier promotion wrote: until the new values are there, those are the ones that nobody else may change.
 fn unwritten(step: &Step<'_, '_>, binding: &BindingObserved) -> BindingRecord {
     let object = binding.object.to_string();
-    let earlier = step.pass.next.stages[step.index]
-        .bindings
-        .iter()
-        .find(|record| record.object == object);
+    let earlier = step.pass.next.stages[step.index].bindings.iter().find(|record| record.object == object);
     BindingRecord {
         object,
         keys: binding.keys.clone(),
@@ -57,10 +45,7 @@ pub(super) fn promoting(step: &mut Step<'_, '_>) {
     if step.pass.elapsed(promoted_at.as_ref()) > step.stage.progress_deadline {
         let message = step.record().message.clone();
         let deadline = step.stage.progress_deadline.as_secs();
-        return step.fail(
-            reasons::RESTART_FAILED,
-            &format!("not promoted within {deadline} s: {message}"),
-        );
+        return step.fail(reasons::RESTART_FAILED, &format!("not promoted within {deadline} s: {message}"));
     }
     if !write_keys(step) {
         return;
@@ -87,11 +72,7 @@ fn write_keys(step: &mut Step<'_, '_>) -> bool {
         };
         let object = binding.object.to_string();
         if binding.live.as_ref() == Some(desired) {
-            let record = step
-                .record()
-                .bindings
-                .iter_mut()
-                .find(|record| record.object == object);
+            let record = step.record().bindings.iter_mut().find(|record| record.object == object);
             if let Some(record) = record {
                 record.written.clone_from(desired);
             }

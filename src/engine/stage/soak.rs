@@ -18,11 +18,7 @@ const SOAK_POLL: Duration = Duration::from_secs(2);
 
 pub(super) fn start(step: &mut Step<'_, '_>) {
     let name = step.stage.name.clone();
-    step.pass.note(
-        reasons::STAGE_PROMOTED,
-        &name,
-        format!("stage {name} runs on the candidate"),
-    );
+    step.pass.note(reasons::STAGE_PROMOTED, &name, format!("stage {name} runs on the candidate"));
     let Some(duration) = step.stage.soak else {
         return finish(step);
     };
@@ -40,9 +36,8 @@ fn finish(step: &mut Step<'_, '_>) {
     record.phase = StagePhase::Done;
     record.done_at = Some(now);
     record.setbacks = 0;
-    record.message = "done".to_owned();
-    step.pass
-        .note(reasons::STAGE_DONE, &name, format!("stage {name} is done"));
+    "done".clone_into(&mut record.message);
+    step.pass.note(reasons::STAGE_DONE, &name, format!("stage {name} is done"));
     // Stages that waited for this one may begin.
     step.pass.look_again(Duration::ZERO);
 }
@@ -54,16 +49,10 @@ pub(super) fn soaking(step: &mut Step<'_, '_>) {
     if step.digest_changed() && step.seen.digest.is_some() {
         return restart_watch(step);
     }
-    if let Some(crash) = step
-        .seen
-        .workloads
-        .iter()
-        .find(|w| !w.pods.settled() && w.pods.restarts >= CRASH_RESTARTS)
+    if let Some(crash) =
+        step.seen.workloads.iter().find(|w| !w.pods.settled() && w.pods.restarts >= CRASH_RESTARTS)
     {
-        let message = format!(
-            "the pods of {} crash on the candidate: {}",
-            crash.workload, crash.pods
-        );
+        let message = format!("the pods of {} crash on the candidate: {}", crash.workload, crash.pods);
         return step.fail(reasons::SOAK_FAILED, &message);
     }
     let duration = step.stage.soak.unwrap_or_default();
@@ -97,10 +86,7 @@ fn wait_for_end(step: &mut Step<'_, '_>, duration: Duration) {
 
 fn sampled(step: &mut Step<'_, '_>, duration: Duration, over: bool) {
     let (number, digest) = (step.record().attempt, step.record().digest.clone());
-    match step
-        .pass
-        .attempt(AttemptScope::Soak(step.stage.name.clone()), number, &digest)
-    {
+    match step.pass.attempt(AttemptScope::Soak(step.stage.name.clone()), number, &digest) {
         AttemptView::Running => {
             step.pass.look_again(if over { ATTEMPT_POLL } else { SOAK_POLL });
         }
@@ -116,20 +102,10 @@ fn start_samples(step: &mut Step<'_, '_>, duration: Duration) {
         return;
     }
     let (number, digest) = (step.record().attempt + 1, step.record().digest.clone());
-    let begun = step
-        .record()
-        .soak_started_at
-        .clone()
-        .unwrap_or_else(|| step.pass.now());
+    let begun = step.record().soak_started_at.clone().unwrap_or_else(|| step.pass.now());
     let length = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
     let until = begun.0.saturating_add(length).unwrap_or(jiff::Timestamp::MAX);
-    if start_attempt(
-        step,
-        AttemptScope::Soak(step.stage.name.clone()),
-        number,
-        digest,
-        Some(until),
-    ) {
+    if start_attempt(step, AttemptScope::Soak(step.stage.name.clone()), number, digest, Some(until)) {
         step.record().attempt = number;
     }
 }
@@ -181,10 +157,7 @@ fn when_settled(step: &mut Step<'_, '_>, duration: Duration) {
         return finish(step);
     }
     let since = step.record().soak_started_at.clone();
-    let message = format!(
-        "watched long enough, but waits for the pods of {}",
-        unsettled.join(", ")
-    );
+    let message = format!("watched long enough, but waits for the pods of {}", unsettled.join(", "));
     if step.pass.elapsed(since.as_ref()) > duration + step.stage.progress_deadline {
         return step.fail(reasons::SOAK_FAILED, &message);
     }

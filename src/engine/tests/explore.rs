@@ -93,18 +93,13 @@ fn finish(world: &mut World, verdict: Verdict) {
 
 /// The state without what only grows: numbers, times, messages, history. Two worlds of one key behave alike.
 fn key(world: &World) -> String {
-    let recorded = Recorded {
-        history: Vec::new(),
-        journal: None,
-        ..world.status.recorded.clone()
-    };
+    let recorded = Recorded { history: Vec::new(), journal: None, ..world.status.recorded.clone() };
     let stages: Vec<String> = recorded
         .stages
         .iter()
         .map(|s| {
             let age = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
-                time.as_ref()
-                    .map(|time| world.now.duration_since(time.0).as_secs().clamp(0, 6))
+                time.as_ref().map(|time| world.now.duration_since(time.0).as_secs().clamp(0, 6))
             };
             let attempt = AttemptScopes(&s.name).states(world, s.attempt);
             format!(
@@ -126,19 +121,13 @@ fn key(world: &World) -> String {
             AttemptScopes("").states(world, r.attempt),
         )
     });
-    let validation = recorded
-        .final_validation
-        .as_ref()
-        .map(|v| (v.passed, v.setbacks, v.digest.is_empty()));
+    let validation = recorded.final_validation.as_ref().map(|v| (v.passed, v.setbacks, v.digest.is_empty()));
     format!(
         "{:?}|{stages:?}|{rollback:?}|{validation:?}|{}{}{}{}|{:?}{:?}{:?}|{:?}{:?}{}{}{}",
         world.status.phase,
         recorded.legacy.is_some(),
         recorded.failure.is_some(),
-        recorded
-            .failure
-            .as_ref()
-            .is_some_and(|f| f.retry == world.spec.retry),
+        recorded.failure.as_ref().is_some_and(|f| f.retry == world.spec.retry),
         recorded.completed_at.is_some(),
         world.live,
         world.unsettled,
@@ -166,17 +155,15 @@ impl AttemptScopes<'_> {
         };
         scopes
             .into_iter()
-            .map(
-                |scope| match world.attempts.get(&crate::engine::AttemptId { scope, number }) {
-                    None => '-',
-                    Some(AttemptState::Running) => 'r',
-                    Some(AttemptState::Finished(report)) => match report.checks[0].verdict {
-                        Verdict::Pass => 'p',
-                        Verdict::Fail => 'f',
-                        _ => 'e',
-                    },
+            .map(|scope| match world.attempts.get(&crate::engine::AttemptId { scope, number }) {
+                None => '-',
+                Some(AttemptState::Running) => 'r',
+                Some(AttemptState::Finished(report)) => match report.checks[0].verdict {
+                    Verdict::Pass => 'p',
+                    Verdict::Fail => 'f',
+                    _ => 'e',
                 },
-            )
+            })
             .collect()
     }
 }
@@ -219,21 +206,13 @@ fn assert_gets_there(world: &World) {
     }
     assert_eq!(copy.status.phase, Phase::Completed, "{}", copy.status.message);
     // A Secret that is rotated after the completion is not promoted by itself, so any version of it is right.
-    assert!(
-        copy.live.values().all(|value| value.starts_with("candidate")),
-        "completed, but {:?}",
-        copy.live
-    );
+    assert!(copy.live.values().all(|value| value.starts_with("candidate")), "completed, but {:?}", copy.live);
     let effects = copy.effects.len();
     for _ in 0..5 {
         copy.settle();
         copy.world_moves(30);
     }
-    assert_eq!(
-        (copy.status.phase, copy.effects.len()),
-        (Phase::Completed, effects),
-        "it did not stay"
-    );
+    assert_eq!((copy.status.phase, copy.effects.len()), (Phase::Completed, effects), "it did not stay");
 }
 
 #[test]
@@ -255,9 +234,5 @@ fn from_every_reachable_state_there_is_a_way_back_and_a_way_on() {
         }
         assert!(seen.len() < 60_000, "the state space is not small any more");
     }
-    assert!(
-        seen.len() > 500,
-        "only {} states: the exploration does not explore",
-        seen.len()
-    );
+    assert!(seen.len() > 500, "only {} states: the exploration does not explore", seen.len());
 }

@@ -68,11 +68,7 @@ fn apply(world: &mut World, event: &Event) {
         }
         Event::Rotate => world.candidate += 1,
         Event::Active(legacy) => {
-            world.spec.active_config = if *legacy {
-                ActiveConfig::Legacy
-            } else {
-                ActiveConfig::Candidate
-            };
+            world.spec.active_config = if *legacy { ActiveConfig::Legacy } else { ActiveConfig::Candidate };
         }
         Event::Pause(paused) => world.spec.paused = *paused,
         Event::Retry(value) => world.spec.retry = value.to_string(),
@@ -173,9 +169,7 @@ fn attempts_of_the_past_count_for_nothing() {
     let old: Vec<_> = world.attempts.keys().cloned().collect();
     world.candidate = 2;
     old.iter().for_each(|id| world.finish_attempt(id));
-    let finished = old
-        .iter()
-        .all(|id| matches!(world.attempts[id], AttemptState::Finished(_)));
+    let finished = old.iter().all(|id| matches!(world.attempts[id], AttemptState::Finished(_)));
     assert!(finished);
     world.pass();
     assert_ne!(world.stage_phase("a"), crate::api::StagePhase::Promoting);

@@ -13,12 +13,7 @@ fn checks(stage: &str) -> AttemptScope {
 }
 
 fn effects_of(world: &World, word: &str) -> Vec<String> {
-    world
-        .effects
-        .iter()
-        .filter(|effect| effect.contains(word))
-        .cloned()
-        .collect()
+    world.effects.iter().filter(|effect| effect.contains(word)).cloned().collect()
 }
 
 fn command(world: &mut World, active: ActiveConfig) {
@@ -39,15 +34,8 @@ fn a_rollout_preserves_measures_promotes_in_order_and_completes() {
         .iter()
         .rposition(|e| e.starts_with("promote stage a") || e.starts_with("promote stage b"));
     let first_of_w = world.effects.iter().position(|e| e.contains("stage w"));
-    assert!(
-        last_of_ab < first_of_w,
-        "w began before a and b were done: {:?}",
-        world.effects
-    );
-    assert_eq!(
-        world.condition("Ready"),
-        Some(("True".into(), "Completed".into()))
-    );
+    assert!(last_of_ab < first_of_w, "w began before a and b were done: {:?}", world.effects);
+    assert_eq!(world.condition("Ready"), Some(("True".into(), "Completed".into())));
 }
 
 #[test]
@@ -67,18 +55,11 @@ fn a_failed_check_rolls_every_promoted_stage_back_in_reverse_order_and_latches()
     assert!(world.all_on("legacy"));
     assert_eq!(world.status.active_config, ActiveNow::Legacy);
     let failure = world.status.recorded.failure.clone().expect("a latched failure");
-    assert_eq!(
-        (failure.stage.as_str(), failure.reason.as_str()),
-        ("w", reasons::CHECK_FAILED)
-    );
-    let promoted: Vec<String> = effects_of(&world, "promote stage")
-        .iter()
-        .map(|e| e[14..15].to_owned())
-        .collect();
-    let mut restored: Vec<String> = effects_of(&world, "roll back stage")
-        .iter()
-        .map(|e| e[16..17].to_owned())
-        .collect();
+    assert_eq!((failure.stage.as_str(), failure.reason.as_str()), ("w", reasons::CHECK_FAILED));
+    let promoted: Vec<String> =
+        effects_of(&world, "promote stage").iter().map(|e| e[14..15].to_owned()).collect();
+    let mut restored: Vec<String> =
+        effects_of(&world, "roll back stage").iter().map(|e| e[16..17].to_owned()).collect();
     restored.reverse();
     assert_eq!(promoted.first(), restored.first(), "{:?}", world.effects);
     let effects = world.effects.len();
@@ -86,12 +67,7 @@ fn a_failed_check_rolls_every_promoted_stage_back_in_reverse_order_and_latches()
         world.settle();
         world.world_moves(600);
     }
-    assert_eq!(
-        world.effects.len(),
-        effects,
-        "it flapped: {:?}",
-        &world.effects[effects..]
-    );
+    assert_eq!(world.effects.len(), effects, "it flapped: {:?}", &world.effects[effects..]);
 }
 
 #[test]
@@ -104,14 +80,8 @@ fn an_automatic_rollback_waits_while_legacy_cannot_serve_and_says_so() {
         world.settle();
         world.world_moves(20);
     }
-    assert!(
-        !world.all_on("legacy"),
-        "it bounced the application to a dead database"
-    );
-    assert_eq!(
-        world.condition("Stalled"),
-        Some(("True".into(), reasons::LEGACY_UNAVAILABLE.into()))
-    );
+    assert!(!world.all_on("legacy"), "it bounced the application to a dead database");
+    assert_eq!(world.condition("Stalled"), Some(("True".into(), reasons::LEGACY_UNAVAILABLE.into())));
     world.verdicts.remove(&AttemptScope::LegacyProbe);
     world.run_until(Phase::RolledBack);
     assert!(world.all_on("legacy"));
@@ -136,10 +106,7 @@ fn a_rollback_needs_no_pod_of_the_candidate_to_become_ready() {
     world.crashing.insert("Deployment/a".into());
     world.run_until(Phase::RolledBack);
     assert!(world.all_on("legacy"));
-    assert_eq!(
-        world.status.recorded.failure.clone().expect("latched").reason,
-        reasons::RESTART_FAILED
-    );
+    assert_eq!(world.status.recorded.failure.clone().expect("latched").reason, reasons::RESTART_FAILED);
 }
 
 /// Two stages in a row that restart one workload, each for a key of its own.
@@ -164,11 +131,7 @@ fn a_workload_that_two_stages_restart_reads_the_keys_of_both_forward_and_back() 
     world.run_until(Phase::RolledBack);
     assert!(world.pods_run_on("legacy"), "{:?}", world.read);
     let restarts = effects_of(&world, "restart").len();
-    assert_eq!(
-        restarts, 3,
-        "one a stage forward, one for all back: {:?}",
-        world.effects
-    );
+    assert_eq!(restarts, 3, "one a stage forward, one for all back: {:?}", world.effects);
 }
 
 #[test]
@@ -184,25 +147,14 @@ fn a_restart_by_an_earlier_rollout_is_not_taken_for_our_own() {
 
 #[test]
 fn the_rollback_edit_interrupts_every_phase() {
-    for phase in [
-        StagePhase::Checking,
-        StagePhase::Loading,
-        StagePhase::Promoting,
-        StagePhase::Done,
-    ] {
+    for phase in [StagePhase::Checking, StagePhase::Loading, StagePhase::Promoting, StagePhase::Done] {
         let mut world = World::new(DIAMOND);
         world.run_until_stage("a", phase);
         command(&mut world, ActiveConfig::Legacy);
         world.settle();
-        assert!(
-            world.all_on("legacy"),
-            "keys are back without waiting for anything, from {phase:?}"
-        );
+        assert!(world.all_on("legacy"), "keys are back without waiting for anything, from {phase:?}");
         world.run_until(Phase::RolledBack);
-        assert!(
-            world.attempts.is_empty(),
-            "attempts go on after the rollback from {phase:?}"
-        );
+        assert!(world.attempts.is_empty(), "attempts go on after the rollback from {phase:?}");
     }
 }
 
@@ -215,21 +167,8 @@ fn after_a_commanded_rollback_the_candidate_begins_a_new_run() {
     command(&mut world, ActiveConfig::Candidate);
     world.run_until(Phase::Completed);
     assert_eq!(world.status.recorded.run, 2);
-    assert_eq!(
-        world
-            .status
-            .recorded
-            .legacy
-            .clone()
-            .expect("preserved")
-            .secret_name,
-        copy_name("shop", 2)
-    );
-    assert_eq!(
-        world.record_of("a").expect("a").attempt,
-        2,
-        "attempts go on counting"
-    );
+    assert_eq!(world.status.recorded.legacy.clone().expect("preserved").secret_name, copy_name("shop", 2));
+    assert_eq!(world.record_of("a").expect("a").attempt, 2, "attempts go on counting");
 }
 
 #[test]
@@ -243,18 +182,11 @@ fn a_failure_with_hold_changes_nothing_until_retry() {
     world.world_moves(600);
     world.settle();
     assert_eq!(world.effects.len(), effects);
-    assert_eq!(
-        world.stage_phase("a"),
-        StagePhase::Done,
-        "what was promoted stays"
-    );
+    assert_eq!(world.stage_phase("a"), StagePhase::Done, "what was promoted stays");
     world.verdicts.clear();
     world.spec.retry = "again".into();
     world.run_until(Phase::Completed);
-    assert_eq!(
-        world.status.recorded.run, 1,
-        "it went on from the first unfinished stage"
-    );
+    assert_eq!(world.status.recorded.run, 1, "it went on from the first unfinished stage");
 }
 
 #[test]
@@ -288,10 +220,7 @@ fn a_pause_holds_everything_but_a_rollback() {
     let effects = world.effects.len();
     world.world_moves(600);
     world.settle();
-    assert_eq!(
-        (world.status.phase, world.effects.len()),
-        (Phase::Paused, effects)
-    );
+    assert_eq!((world.status.phase, world.effects.len()), (Phase::Paused, effects));
     command(&mut world, ActiveConfig::Legacy);
     world.run_until(Phase::RolledBack);
     assert!(world.all_on("legacy"));
@@ -306,11 +235,7 @@ fn a_stage_with_manual_approval_waits_for_its_name() {
     assert!(world.all_on("legacy"));
     world.spec.approved_stages = vec!["a".into()];
     world.run_until(Phase::Completed);
-    assert_eq!(
-        world.record_of("a").expect("a").attempt,
-        1,
-        "the approval voids no evidence"
-    );
+    assert_eq!(world.record_of("a").expect("a").attempt, 1, "the approval voids no evidence");
 }
 
 #[test]
@@ -331,10 +256,7 @@ fn a_changed_candidate_voids_evidence_in_every_phase_before_the_promotion() {
         world.run_until_stage("a", phase);
         world.candidate = 2;
         world.run_until(Phase::Completed);
-        assert!(
-            world.all_on("candidate-2"),
-            "the new value was promoted, with evidence of its own"
-        );
+        assert!(world.all_on("candidate-2"), "the new value was promoted, with evidence of its own");
         assert!(world.record_of("a").expect("a").attempt > 1);
     }
 }
@@ -375,14 +297,9 @@ fn attempts_lost_with_the_process_are_made_again_under_new_numbers() {
 #[test]
 fn a_soak_that_fails_rolls_back() {
     let mut world = World::new(DIAMOND);
-    world
-        .verdicts
-        .insert(AttemptScope::Soak("w".into()), Verdict::Fail);
+    world.verdicts.insert(AttemptScope::Soak("w".into()), Verdict::Fail);
     world.run_until(Phase::RolledBack);
-    assert_eq!(
-        world.status.recorded.failure.clone().expect("latched").reason,
-        reasons::SOAK_FAILED
-    );
+    assert_eq!(world.status.recorded.failure.clone().expect("latched").reason, reasons::SOAK_FAILED);
 }
 
 #[test]
@@ -414,19 +331,11 @@ fn prerequisites_and_missing_objects_hold_with_their_names_and_are_picked_up() {
     world.unmet = vec!["prerequisite x: DatabaseRollout/x does not exist".into()];
     world.settle();
     assert_eq!(world.status.phase, Phase::Pending);
-    assert!(
-        world.status.message.contains("DatabaseRollout/x"),
-        "{}",
-        world.status.message
-    );
+    assert!(world.status.message.contains("DatabaseRollout/x"), "{}", world.status.message);
     world.unmet.clear();
     world.missing = vec!["Secret/new does not exist".into()];
     world.settle();
-    assert!(
-        world.status.message.contains("Secret/new"),
-        "{}",
-        world.status.message
-    );
+    assert!(world.status.message.contains("Secret/new"), "{}", world.status.message);
     assert!(world.effects.is_empty());
     world.missing.clear();
     world.run_until(Phase::Completed);
@@ -451,10 +360,7 @@ fn a_promoted_stage_cannot_be_edited_away_but_can_still_be_rolled_back() {
     world.spec.stages.remove(0);
     world.spec.stages[1].depends_on.clear();
     world.settle();
-    assert_eq!(
-        world.condition("Accepted"),
-        Some(("False".into(), reasons::PROMOTED_STAGE_CHANGED.into()))
-    );
+    assert_eq!(world.condition("Accepted"), Some(("False".into(), reasons::PROMOTED_STAGE_CHANGED.into())));
     command(&mut world, ActiveConfig::Legacy);
     world.run_until(Phase::RolledBack);
     assert!(world.all_on("legacy"), "{:?}", world.live);
@@ -468,10 +374,7 @@ fn keys_added_before_anything_was_touched_are_preserved_before_they_are_written(
         serde_saphyr::from_str("{configMap: more, set: {POOL: {value: '3'}}}").expect("YAML");
     world.spec.stages[0].config.push(more);
     world.live.insert(
-        crate::plan::ObjectReference {
-            kind: crate::plan::ObjectKind::ConfigMap,
-            name: "more".into(),
-        },
+        crate::plan::ObjectReference { kind: crate::plan::ObjectKind::ConfigMap, name: "more".into() },
         "legacy".into(),
     );
     world.run_until(Phase::Completed);
@@ -482,12 +385,7 @@ fn keys_added_before_anything_was_touched_are_preserved_before_they_are_written(
 fn being_reverted_by_another_manager_is_reported_and_not_fought() {
     let mut world = World::new(DIAMOND);
     world.run_until_stage("w", StagePhase::Checking);
-    let object = world
-        .live
-        .keys()
-        .find(|object| object.name == "a")
-        .cloned()
-        .expect("a");
+    let object = world.live.keys().find(|object| object.name == "a").cloned().expect("a");
     world.live.insert(object.clone(), "somebody's".into());
     world.reverted_by = Some("argocd".into());
     world.settle();
@@ -513,16 +411,10 @@ fn a_restore_that_is_undone_again_and_again_is_reported_and_tried_rarely() {
     for _ in 0..40 {
         world.pass();
         let objects: Vec<_> = world.live.keys().cloned().collect();
-        objects
-            .into_iter()
-            .for_each(|object| drop(world.live.insert(object, "candidate-1".into())));
+        objects.into_iter().for_each(|object| drop(world.live.insert(object, "candidate-1".into())));
     }
     assert!(effects_of(&world, "restore").len() <= 4, "{:?}", world.effects);
-    assert!(
-        world.status.message.contains("argocd"),
-        "{}",
-        world.status.message
-    );
+    assert!(world.status.message.contains("argocd"), "{}", world.status.message);
     world.reverted_by = None;
     world.run_until(Phase::RolledBack);
     assert!(world.all_on("legacy"));
@@ -539,17 +431,10 @@ fn the_copy_stays_for_the_rollback_window_and_is_then_deleted() {
     world.now += jiff::SignedDuration::from_secs(3600);
     world.settle();
     assert!(world.copy.is_none());
-    assert_eq!(
-        world.condition("RollbackSafe"),
-        Some(("False".into(), reasons::ROLLBACK_WINDOW_OVER.into()))
-    );
+    assert_eq!(world.condition("RollbackSafe"), Some(("False".into(), reasons::ROLLBACK_WINDOW_OVER.into())));
     command(&mut world, ActiveConfig::Legacy);
     world.settle();
-    assert!(
-        world.status.message.contains("cannot roll back"),
-        "{}",
-        world.status.message
-    );
+    assert!(world.status.message.contains("cannot roll back"), "{}", world.status.message);
     assert!(world.all_on("candidate-1"));
 }
 
@@ -561,10 +446,7 @@ fn nothing_goes_on_without_an_intact_copy() {
     world.settle();
     world.world_moves(60);
     world.settle();
-    assert_eq!(
-        world.condition("Stalled"),
-        Some(("True".into(), reasons::LEGACY_COPY_DAMAGED.into()))
-    );
+    assert_eq!(world.condition("Stalled"), Some(("True".into(), reasons::LEGACY_COPY_DAMAGED.into())));
     assert!(effects_of(&world, "promote").is_empty());
 }
 
@@ -572,15 +454,9 @@ fn nothing_goes_on_without_an_intact_copy() {
 fn the_status_says_what_going_back_would_lose() {
     let mut world = World::new(DIAMOND);
     world.run_until_stage("w", StagePhase::Checking);
-    assert_eq!(
-        world.condition("RollbackSafe"),
-        Some(("True".into(), "NothingToLose".into()))
-    );
+    assert_eq!(world.condition("RollbackSafe"), Some(("True".into(), "NothingToLose".into())));
     world.run_until_stage("w", StagePhase::Soaking);
-    assert_eq!(
-        world.condition("RollbackSafe"),
-        Some(("False".into(), "WritesOnCandidate".into()))
-    );
+    assert_eq!(world.condition("RollbackSafe"), Some(("False".into(), "WritesOnCandidate".into())));
 }
 
 #[test]
@@ -594,10 +470,7 @@ fn a_promotion_that_takes_too_long_fails() {
     assert_eq!(unsettled.len(), 1);
     world.settle();
     world.run_until(Phase::RolledBack);
-    assert_eq!(
-        world.status.recorded.failure.clone().expect("latched").reason,
-        reasons::RESTART_FAILED
-    );
+    assert_eq!(world.status.recorded.failure.clone().expect("latched").reason, reasons::RESTART_FAILED);
 }
 
 #[test]
@@ -610,11 +483,7 @@ fn every_wait_says_when_it_looks_next() {
             Phase::Completed | Phase::RolledBack | Phase::Held | Phase::Paused
         );
         if moving && decision.effect.is_none() {
-            assert!(
-                decision.wake.is_some(),
-                "waits for nothing: {}",
-                decision.outlook.message
-            );
+            assert!(decision.wake.is_some(), "waits for nothing: {}", decision.outlook.message);
             assert!(decision.wake < Some(Duration::from_secs(61)));
             assert!(!decision.outlook.message.is_empty());
         }

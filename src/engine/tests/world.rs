@@ -22,6 +22,8 @@ use crate::{
 /// What a candidate server is like: the verdicts that attempts come back with.
 pub type Verdicts = BTreeMap<AttemptScope, Verdict>;
 
+type Planned = (DatabaseRolloutSpec, Result<Plan, Vec<plan::Fault>>);
+
 #[derive(Clone)]
 pub struct World {
     pub uid: String,
@@ -52,7 +54,7 @@ pub struct World {
     pub passed: BTreeSet<(String, String)>,
     pub status_writes: usize,
     /// The plan of the spec it was built from: building it is the most expensive part of a pass.
-    planned: RefCell<Option<(DatabaseRolloutSpec, Result<Plan, Vec<plan::Fault>>)>>,
+    planned: RefCell<Option<Planned>>,
 }
 
 impl World {
@@ -80,17 +82,10 @@ impl World {
             status_writes: 0,
             planned: RefCell::new(None),
         };
-        let objects = world.plan().map(|plan| {
-            plan.stages
-                .into_iter()
-                .flat_map(|s| s.values.into_keys())
-                .collect()
-        });
+        let objects =
+            world.plan().map(|plan| plan.stages.into_iter().flat_map(|s| s.values.into_keys()).collect());
         let objects: Vec<ObjectReference> = objects.unwrap_or_default();
-        world.live = objects
-            .into_iter()
-            .map(|object| (object, "legacy".to_owned()))
-            .collect();
+        world.live = objects.into_iter().map(|object| (object, "legacy".to_owned())).collect();
         world
     }
 
@@ -137,12 +132,7 @@ impl World {
             restarts: if crashes { 5 } else { 0 },
             stuck: Vec::new(),
         };
-        WorkloadObserved {
-            workload: workload.clone(),
-            exists: true,
-            token,
-            pods,
-        }
+        WorkloadObserved { workload: workload.clone(), exists: true, token, pods }
     }
 
     fn stage(&self, footprint: &Footprint, digest: Option<String>) -> StageObserved {
@@ -158,17 +148,8 @@ impl World {
                 other_manager: self.reverted_by.clone(),
             })
             .collect();
-        let workloads = footprint
-            .workloads
-            .iter()
-            .map(|workload| self.workload(workload))
-            .collect();
-        StageObserved {
-            missing: Vec::new(),
-            digest,
-            bindings,
-            workloads,
-        }
+        let workloads = footprint.workloads.iter().map(|workload| self.workload(workload)).collect();
+        StageObserved { missing: Vec::new(), digest, bindings, workloads }
     }
 
     pub fn observe(&self) -> Observed {
@@ -223,8 +204,7 @@ impl World {
     pub fn pass(&mut self) -> bool {
         let decision = self.decide();
         self.record(&decision);
-        self.attempts
-            .retain(|id, _| wanted_attempts(&decision).contains(id));
+        self.attempts.retain(|id, _| wanted_attempts(&decision).contains(id));
         if let Some(effect) = &decision.effect {
             self.apply(effect);
         }
@@ -233,14 +213,7 @@ impl World {
 
     fn record(&mut self, decision: &Decision) {
         let plan = self.plan().ok();
-        let next = status(
-            decision,
-            plan.as_ref(),
-            &self.observe(),
-            &self.status,
-            1,
-            self.now,
-        );
+        let next = status(decision, plan.as_ref(), &self.observe(), &self.status, 1, self.now);
         if next != self.status {
             self.assert_attempts_grow(&next);
             self.status = next;
@@ -251,17 +224,8 @@ impl World {
     /// P12, at every step of every test.
     fn assert_attempts_grow(&self, next: &DatabaseRolloutStatus) {
         for before in &self.status.recorded.stages {
-            if let Some(after) = next
-                .recorded
-                .stages
-                .iter()
-                .find(|stage| stage.name == before.name)
-            {
-                assert!(
-                    after.attempt >= before.attempt,
-                    "attempt of stage {} went back",
-                    before.name
-                );
+            if let Some(after) = next.recorded.stages.iter().find(|stage| stage.name == before.name) {
+                assert!(after.attempt >= before.attempt, "attempt of stage {} went back", before.name);
             }
         }
         assert!(next.recorded.run >= self.status.recorded.run, "the run went back");
@@ -277,25 +241,13 @@ impl World {
                 assert!(known.is_none(), "attempt {id} was begun twice");
             }
             Effect::Preserve { secret_name } => {
-                let footprints = plan
-                    .expect("a plan")
-                    .stages
-                    .into_iter()
-                    .map(|s| (s.name, s.footprint))
-                    .collect();
+                let footprints =
+                    plan.expect("a plan").stages.into_iter().map(|s| (s.name, s.footprint)).collect();
                 let objects_on_legacy = self.live.values().all(|value| value == "legacy");
-                assert!(
-                    objects_on_legacy,
-                    "what is preserved as legacy is not legacy: {:?}",
-                    self.live
-                );
+                assert!(objects_on_legacy, "what is preserved as legacy is not legacy: {:?}", self.live);
                 self.copy = Some((secret_name.clone(), footprints));
             }
-            Effect::Promote {
-                stage,
-                object,
-                desired,
-            } => {
+            Effect::Promote { stage, object, desired } => {
                 self.assert_promotion_is_allowed(stage);
                 self.live.insert(object.clone(), desired.clone());
             }
@@ -311,11 +263,7 @@ impl World {
             }
             Effect::DeletePod { .. } => {}
             Effect::Release { secret_names } => {
-                assert!(
-                    self.copy
-                        .as_ref()
-                        .is_none_or(|(name, _)| secret_names.contains(name))
-                );
+                assert!(self.copy.as_ref().is_none_or(|(name, _)| secret_names.contains(name)));
                 self.copy = None;
             }
         }
@@ -323,9 +271,7 @@ impl World {
 
     fn values_of(&self, workload: &crate::api::WorkloadReference) -> BTreeSet<String> {
         let (_, footprints) = self.copy.as_ref().expect("a restart without a copy");
-        let reading = footprints
-            .values()
-            .filter(|footprint| footprint.workloads.contains(workload));
+        let reading = footprints.values().filter(|footprint| footprint.workloads.contains(workload));
         let objects: BTreeSet<ObjectReference> = reading.flat_map(|f| f.bindings.keys().cloned()).collect();
         self.live
             .iter()
@@ -336,29 +282,14 @@ impl World {
 
     /// Whether every pod that was restarted runs on nothing but that value.
     pub fn pods_run_on(&self, value: &str) -> bool {
-        self.read
-            .values()
-            .all(|read| read.iter().all(|held| held == value))
+        self.read.values().all(|read| read.iter().all(|held| held == value))
     }
 
     /// P7 and "preserve before the first write": a copy, an intent, and evidence that passed for exactly this.
     fn assert_promotion_is_allowed(&self, stage: &str) {
-        let legacy = self
-            .status
-            .recorded
-            .legacy
-            .as_ref()
-            .expect("preserved before the first write");
-        assert!(
-            self.copy
-                .as_ref()
-                .is_some_and(|(name, _)| *name == legacy.secret_name),
-            "the copy exists"
-        );
-        assert!(
-            self.status.recorded.journal.is_some(),
-            "the intent is journalled before the write"
-        );
+        let legacy = self.status.recorded.legacy.as_ref().expect("preserved before the first write");
+        assert!(self.copy.as_ref().is_some_and(|(name, _)| *name == legacy.secret_name), "the copy exists");
+        assert!(self.status.recorded.journal.is_some(), "the intent is journalled before the write");
         let plan = self.plan().expect("only an accepted plan is carried out");
         let about = self.digest(&plan, stage);
         let planned = plan.stage(stage).expect("a planned stage");
@@ -370,17 +301,9 @@ impl World {
                 "no fresh evidence: {what} about {about}"
             );
         }
-        assert_eq!(
-            self.spec.active_config,
-            ActiveConfig::Candidate,
-            "promoted against the command"
-        );
+        assert_eq!(self.spec.active_config, ActiveConfig::Candidate, "promoted against the command");
         assert!(
-            self.status
-                .recorded
-                .rollback
-                .as_ref()
-                .is_none_or(|r| r.run < self.status.recorded.run),
+            self.status.recorded.rollback.as_ref().is_none_or(|r| r.run < self.status.recorded.run),
             "promoted while rolling back"
         );
     }
@@ -414,62 +337,38 @@ impl World {
         let verdict = self.verdicts.get(&id.scope).copied().unwrap_or(Verdict::Pass);
         let digest = self.digest_of(id);
         if verdict == Verdict::Pass {
-            self.passed
-                .insert((format!("{} {}", id.kind(), id.stage()), digest.clone()));
+            self.passed.insert((format!("{} {}", id.kind(), id.stage()), digest.clone()));
         }
-        let check = CheckResult {
-            name: "asked".into(),
-            verdict,
-            message: "told".into(),
-            ..CheckResult::default()
-        };
-        let load = LoadResult {
-            verdict,
-            message: "measured".into(),
-            ..LoadResult::default()
-        };
-        let report = Report {
-            digest,
-            checks: vec![check],
-            load: Some(load),
-        };
-        self.attempts.insert(id.clone(), AttemptState::Finished(report));
+        let check =
+            CheckResult { name: "asked".into(), verdict, message: "told".into(), ..CheckResult::default() };
+        let load = LoadResult { verdict, message: "measured".into(), ..LoadResult::default() };
+        let report = Report { digest, checks: vec![check], load: Some(load) };
+        self.attempts.insert(id.clone(), AttemptState::Finished(Box::new(report)));
     }
 
     /// The digest that the attempt was begun with.
     fn digest_of(&self, id: &AttemptId) -> String {
         let recorded = &self.status.recorded;
         match &id.scope {
-            AttemptScope::Baseline => recorded
-                .baseline
-                .as_ref()
-                .map(|b| b.digest.clone())
-                .unwrap_or_default(),
-            AttemptScope::Final => recorded
-                .final_validation
-                .as_ref()
-                .map(|f| f.digest.clone())
-                .unwrap_or_default(),
+            AttemptScope::Baseline => {
+                recorded.baseline.as_ref().map(|b| b.digest.clone()).unwrap_or_default()
+            }
+            AttemptScope::Final => {
+                recorded.final_validation.as_ref().map(|f| f.digest.clone()).unwrap_or_default()
+            }
             AttemptScope::LegacyProbe => String::new(),
-            AttemptScope::Checks(_) | AttemptScope::Load(_) | AttemptScope::Soak(_) => self
-                .record_of(id.stage())
-                .map(|stage| stage.digest.clone())
-                .unwrap_or_default(),
+            AttemptScope::Checks(_) | AttemptScope::Load(_) | AttemptScope::Soak(_) => {
+                self.record_of(id.stage()).map(|stage| stage.digest.clone()).unwrap_or_default()
+            }
         }
     }
 
     pub fn record_of(&self, stage: &str) -> Option<&StageRecord> {
-        self.status
-            .recorded
-            .stages
-            .iter()
-            .find(|record| record.name == stage)
+        self.status.recorded.stages.iter().find(|record| record.name == stage)
     }
 
     pub fn stage_phase(&self, stage: &str) -> StagePhase {
-        self.record_of(stage)
-            .map(|record| record.phase)
-            .unwrap_or_default()
+        self.record_of(stage).map(|record| record.phase).unwrap_or_default()
     }
 
     /// The process is killed and another takes over: attempts are gone.
@@ -483,21 +382,14 @@ impl World {
     }
 
     pub fn run_until_stage(&mut self, stage: &str, phase: StagePhase) {
-        self.run_while(&format!("{stage} {phase:?}"), |world| {
-            world.stage_phase(stage) != phase
-        });
+        self.run_while(&format!("{stage} {phase:?}"), |world| world.stage_phase(stage) != phase);
     }
 
     /// Goes on until it is completed, or held or rolled back with a failure latched.
     pub fn run_until_rest(&mut self) {
         self.run_while("rest", |world| {
             let latched = matches!(world.status.phase, Phase::Held | Phase::RolledBack);
-            let released = world
-                .status
-                .recorded
-                .failure
-                .as_ref()
-                .is_none_or(|f| f.retry != world.spec.retry);
+            let released = world.status.recorded.failure.as_ref().is_none_or(|f| f.retry != world.spec.retry);
             world.status.phase != Phase::Completed && (!latched || released)
         });
     }
@@ -511,10 +403,7 @@ impl World {
                 self.world_moves(7);
             }
         }
-        panic!(
-            "never got to {goal}: {:?}: {}",
-            self.status.phase, self.status.message
-        );
+        panic!("never got to {goal}: {:?}: {}", self.status.phase, self.status.message);
     }
 
     pub fn all_on(&self, value: &str) -> bool {
@@ -522,11 +411,7 @@ impl World {
     }
 
     pub fn condition(&self, kind: &str) -> Option<(String, String)> {
-        let found = self
-            .status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)?;
+        let found = self.status.conditions.iter().find(|condition| condition.type_ == kind)?;
         Some((found.status.clone(), found.reason.clone()))
     }
 }
@@ -559,7 +444,7 @@ stages:
 "#;
 
 /// One stage, nothing but what it needs.
-pub const SINGLE: &str = r#"
+pub const SINGLE: &str = r"
 legacy: {connection: {secretRef: {name: old, key: uri}}}
 candidate: {connection: {secretRef: {name: new, key: uri}}}
 stages:
@@ -568,4 +453,4 @@ stages:
   config: [{secret: a, set: {URL: {fromSecret: {name: new, key: uri}}}}]
   workloads: [{kind: Deployment, name: a}]
   checks: [{name: c, connectivity: {}}]
-"#;
+";

@@ -4,18 +4,12 @@ use super::*;
 use crate::api::{Access, ChoiceParameter, IntegerParameter, Statement};
 
 fn int(min: i64, max: i64, skew: Skew) -> Parameter {
-    Parameter {
-        int: Some(IntegerParameter { min, max, skew }),
-        choice: None,
-    }
+    Parameter { int: Some(IntegerParameter { min, max, skew }), choice: None }
 }
 
 fn choice(values: &[&str]) -> Parameter {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
-    Parameter {
-        int: None,
-        choice: Some(ChoiceParameter { values }),
-    }
+    Parameter { int: None, choice: Some(ChoiceParameter { values }) }
 }
 
 fn traffic(statements: &[(i32, Vec<Parameter>)]) -> Traffic {
@@ -24,20 +18,11 @@ fn traffic(statements: &[(i32, Vec<Parameter>)]) -> Traffic {
         weight: *weight,
         params: params.clone(),
     });
-    Traffic {
-        name: "t".to_owned(),
-        access: Access::ReadOnly,
-        statements: statements.collect(),
-    }
+    Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements: statements.collect() }
 }
 
 fn schedule(traffic: &Traffic, rate: u32, seconds: u64, seed: u64) -> Schedule {
-    Schedule::new(
-        Arc::new(Mix::new(traffic).unwrap()),
-        rate,
-        Duration::from_secs(seconds),
-        seed,
-    )
+    Schedule::new(Arc::new(Mix::new(traffic).unwrap()), rate, Duration::from_secs(seconds), seed)
 }
 
 fn five_deviations(expected: f64) -> f64 {
@@ -101,9 +86,8 @@ fn the_whole_range_of_integers_is_served() {
 
 #[test]
 fn gaps_are_exponential_not_regular() {
-    let arrivals: Vec<_> = schedule(&traffic(&[(1, vec![])]), 1000, 20, 1)
-        .map(|a| a.at.as_secs_f64())
-        .collect();
+    let arrivals: Vec<_> =
+        schedule(&traffic(&[(1, vec![])]), 1000, 20, 1).map(|a| a.at.as_secs_f64()).collect();
     let gaps: Vec<_> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let count = f64::from(u32::try_from(gaps.len()).unwrap());
     // Of exponential gaps, 1 - 1/e are below the mean; their deviation is as large as the mean.
@@ -115,36 +99,18 @@ fn gaps_are_exponential_not_regular() {
 fn a_faulty_model_is_refused_with_its_place() {
     for (model, error) in [
         (traffic(&[]), TrafficError::Empty),
-        (
-            traffic(&[(1, vec![]), (0, vec![])]),
-            TrafficError::Weight { statement: 2 },
-        ),
+        (traffic(&[(1, vec![]), (0, vec![])]), TrafficError::Weight { statement: 2 }),
         (
             traffic(&[(1, vec![int(2, 1, Skew::Zipf)])]),
-            TrafficError::Parameter {
-                statement: 1,
-                parameter: 1,
-            },
+            TrafficError::Parameter { statement: 1, parameter: 1 },
         ),
         (
             traffic(&[(1, vec![choice(&["a"]), choice(&[])])]),
-            TrafficError::Parameter {
-                statement: 1,
-                parameter: 2,
-            },
+            TrafficError::Parameter { statement: 1, parameter: 2 },
         ),
         (
-            traffic(&[(
-                1,
-                vec![Parameter {
-                    int: None,
-                    choice: None,
-                }],
-            )]),
-            TrafficError::Parameter {
-                statement: 1,
-                parameter: 1,
-            },
+            traffic(&[(1, vec![Parameter { int: None, choice: None }])]),
+            TrafficError::Parameter { statement: 1, parameter: 1 },
         ),
     ] {
         assert_eq!(Mix::new(&model), Err(error));

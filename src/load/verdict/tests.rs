@@ -15,11 +15,7 @@ fn good() -> Measured {
 }
 
 fn limits(p50: u64, p95: u64, p99: u64) -> LatencyLimitsUs {
-    LatencyLimitsUs {
-        p50: Some(p50),
-        p95: Some(p95),
-        p99: Some(p99),
-    }
+    LatencyLimitsUs { p50: Some(p50), p95: Some(p95), p99: Some(p99) }
 }
 
 fn verdict(measured: &Measured) -> Verdict {
@@ -30,20 +26,12 @@ fn verdict(measured: &Measured) -> Verdict {
 fn within_all_limits_passes_with_what_was_measured() {
     let (verdict, message) = judge(&good(), limits(400, 1_200, 3_400), ErrorLimit::ONE_PERCENT);
     assert_eq!(verdict, Verdict::Pass);
-    assert_eq!(
-        message,
-        "p50 400 µs, p95 1.20 ms, p99 3.40 ms, 300.0 answers/s, 10000 of 10000 answered"
-    );
+    assert_eq!(message, "p50 400 µs, p95 1.20 ms, p99 3.40 ms, 300.0 answers/s, 10000 of 10000 answered");
 }
 
 #[test]
 fn every_broken_limit_is_named_with_what_was_measured() {
-    let measured = Measured {
-        ok: 9_800,
-        errors: 150,
-        timeouts: 50,
-        ..good()
-    };
+    let measured = Measured { ok: 9_800, errors: 150, timeouts: 50, ..good() };
     let (verdict, message) = judge(&measured, limits(399, 1_199, 3_399), ErrorLimit::ONE_PERCENT);
     assert_eq!(verdict, Verdict::Fail);
     for part in [
@@ -62,11 +50,7 @@ fn the_share_of_errors_is_compared_exactly() {
     assert!(!tenth.is_broken(1, 1_000));
     assert!(tenth.is_broken(1, 999));
     assert!(!tenth.is_broken(0, 0));
-    assert!(
-        !ErrorLimit::parse("33.333333")
-            .unwrap()
-            .is_broken(33_333_333, 100_000_000)
-    );
+    assert!(!ErrorLimit::parse("33.333333").unwrap().is_broken(33_333_333, 100_000_000));
     assert!(ErrorLimit::parse("33.333333").unwrap().is_broken(1, 3));
     assert!(!ErrorLimit::parse("0").unwrap().is_broken(0, u64::MAX));
     assert!(ErrorLimit::parse("0").unwrap().is_broken(1, u64::MAX));
@@ -75,153 +59,65 @@ fn the_share_of_errors_is_compared_exactly() {
 
 #[test]
 fn a_percentage_is_read_as_it_is_written() {
-    for (text, shown) in [
-        ("0", "0 %"),
-        ("0.1", "0.1 %"),
-        ("1.000001", "1.000001 %"),
-        ("100", "100 %"),
-        ("007", "7 %"),
-    ] {
+    for (text, shown) in
+        [("0", "0 %"), ("0.1", "0.1 %"), ("1.000001", "1.000001 %"), ("100", "100 %"), ("007", "7 %")]
+    {
         assert_eq!(ErrorLimit::parse(text).unwrap().to_string(), shown);
     }
-    for text in [
-        "",
-        ".",
-        "1.",
-        ".1",
-        "-1",
-        "100.1",
-        "1000",
-        "1.0000001",
-        "1e1",
-        " 1",
-    ] {
+    for text in ["", ".", "1.", ".1", "-1", "100.1", "1000", "1.0000001", "1e1", " 1"] {
         assert_eq!(ErrorLimit::parse(text), None, "{text}");
     }
 }
 
 #[test]
 fn too_few_samples_for_a_percentile_are_inconclusive() {
-    let few = |ok| Measured {
-        scheduled: ok,
-        ok,
-        ..good()
-    };
+    let few = |ok| Measured { scheduled: ok, ok, ..good() };
     let only = |p50, p95, p99| LatencyLimitsUs { p50, p95, p99 };
     for (limits, enough) in [
         (only(Some(500), None, None), 20),
         (only(None, Some(2_000), None), 200),
         (only(None, None, Some(5_000)), 1_000),
     ] {
-        assert_eq!(
-            judge(&few(enough), limits, ErrorLimit::ONE_PERCENT).0,
-            Verdict::Pass
-        );
+        assert_eq!(judge(&few(enough), limits, ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
         let (verdict, message) = judge(&few(enough - 1), limits, ErrorLimit::ONE_PERCENT);
         assert_eq!(verdict, Verdict::Inconclusive);
-        assert!(
-            message.contains(&format!("needs at least {enough} statements")),
-            "{message}"
-        );
+        assert!(message.contains(&format!("needs at least {enough} statements")), "{message}");
     }
     // Without a limit there is nothing to be in doubt about.
-    assert_eq!(
-        judge(&few(1), LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0,
-        Verdict::Pass
-    );
+    assert_eq!(judge(&few(1), LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
 }
 
 #[test]
 fn a_late_generator_is_inconclusive_but_excuses_no_errors() {
-    let late = Measured {
-        lag_p50_us: 2_001,
-        p95_us: Some(50_000),
-        ..good()
-    };
+    let late = Measured { lag_p50_us: 2_001, p95_us: Some(50_000), ..good() };
     let (late_verdict, message) = judge(&late, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
     assert_eq!(late_verdict, Verdict::Inconclusive);
     assert!(message.contains("late by 2.00 ms"), "{message}");
-    assert_eq!(
-        verdict(&Measured {
-            ok: 9_000,
-            errors: 1_000,
-            ..late
-        }),
-        Verdict::Fail
-    );
-    assert_eq!(
-        verdict(&Measured {
-            lag_p50_us: 2_000,
-            ..good()
-        }),
-        Verdict::Pass
-    );
+    assert_eq!(verdict(&Measured { ok: 9_000, errors: 1_000, ..late }), Verdict::Fail);
+    assert_eq!(verdict(&Measured { lag_p50_us: 2_000, ..good() }), Verdict::Pass);
     // A fifth of a median of 20 ms is 4 ms.
-    let slow = Measured {
-        lag_p50_us: 4_000,
-        p50_us: Some(20_000),
-        ..good()
-    };
-    assert_eq!(
-        judge(&slow, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0,
-        Verdict::Pass
-    );
+    let slow = Measured { lag_p50_us: 4_000, p50_us: Some(20_000), ..good() };
+    assert_eq!(judge(&slow, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
 }
 
 #[test]
 fn nothing_answered_something_skipped_or_an_early_end_fails() {
-    let none = Measured {
-        ok: 0,
-        errors: 10_000,
-        p50_us: None,
-        ..good()
-    };
-    let (verdict_of_none, message) = judge(
-        &none,
-        LatencyLimitsUs::default(),
-        ErrorLimit::parse("100").unwrap(),
-    );
+    let none = Measured { ok: 0, errors: 10_000, p50_us: None, ..good() };
+    let (verdict_of_none, message) =
+        judge(&none, LatencyLimitsUs::default(), ErrorLimit::parse("100").unwrap());
     assert_eq!(verdict_of_none, Verdict::Fail);
     assert!(message.contains("no statement was answered"));
-    assert_eq!(
-        verdict(&Measured {
-            ok: 9_999,
-            skipped: 1,
-            ..good()
-        }),
-        Verdict::Fail
-    );
-    assert_eq!(
-        verdict(&Measured {
-            stop: Some(Stop::Backlog),
-            ..good()
-        }),
-        Verdict::Fail
-    );
-    assert_eq!(
-        verdict(&Measured {
-            stop: Some(Stop::GrossFault),
-            ..good()
-        }),
-        Verdict::Fail
-    );
+    assert_eq!(verdict(&Measured { ok: 9_999, skipped: 1, ..good() }), Verdict::Fail);
+    assert_eq!(verdict(&Measured { stop: Some(Stop::Backlog), ..good() }), Verdict::Fail);
+    assert_eq!(verdict(&Measured { stop: Some(Stop::GrossFault), ..good() }), Verdict::Fail);
     assert_eq!(verdict(&Measured::default()), Verdict::Inconclusive);
 }
 
 #[test]
 fn a_percentile_that_did_not_come_back_is_beyond_any_limit() {
-    let measured = Measured {
-        ok: 9_000,
-        errors: 1_000,
-        p95_us: None,
-        p99_us: None,
-        ..good()
-    };
-    let (verdict, message) = judge(
-        &measured,
-        limits(500, 60_000_000, 60_000_000),
-        ErrorLimit::parse("100").unwrap(),
-    );
+    let measured = Measured { ok: 9_000, errors: 1_000, p95_us: None, p99_us: None, ..good() };
+    let (verdict, message) =
+        judge(&measured, limits(500, 60_000_000, 60_000_000), ErrorLimit::parse("100").unwrap());
     assert_eq!(verdict, Verdict::Fail);
     assert!(
         message.contains("p95 is beyond any limit") && message.contains("p99 is beyond any limit"),
@@ -231,27 +127,16 @@ fn a_percentile_that_did_not_come_back_is_beyond_any_limit() {
 
 #[test]
 fn waiting_for_a_connection_is_told_from_a_slow_server() {
-    let measured = Measured {
-        p95_us: Some(12_340),
-        service_p95_us: Some(900),
-        ..good()
-    };
+    let measured = Measured { p95_us: Some(12_340), service_p95_us: Some(900), ..good() };
     let (_, message) = judge(&measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
-    assert!(
-        message.contains("p95 12.3 ms is above 2.00 ms (900 µs of it in the server"),
-        "{message}"
-    );
+    assert!(message.contains("p95 12.3 ms is above 2.00 ms (900 µs of it in the server"), "{message}");
 }
 
 #[test]
 fn latencies_are_written_in_the_unit_that_suits() {
-    for (us, text) in [
-        (0, "0 µs"),
-        (999, "999 µs"),
-        (1_230, "1.23 ms"),
-        (12_340, "12.3 ms"),
-        (1_234_000, "1.23 s"),
-    ] {
+    for (us, text) in
+        [(0, "0 µs"), (999, "999 µs"), (1_230, "1.23 ms"), (12_340, "12.3 ms"), (1_234_000, "1.23 s")]
+    {
         assert_eq!(micros(us), text);
     }
     assert_eq!(share(1, 1_000_000), "below 0.001 %");

@@ -28,12 +28,9 @@ pub(super) fn parse(text: &str) -> Result<ConnectionUri, UriError> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(UriError::Whitespace);
     }
-    let (before_query, query) = rest
-        .split_once('?')
-        .map_or((rest, ""), |(before, query)| (before, query));
-    let (authority, path) = before_query
-        .split_once('/')
-        .map_or((before_query, ""), |(before, path)| (before, path));
+    let (before_query, query) = rest.split_once('?').map_or((rest, ""), |(before, query)| (before, query));
+    let (authority, path) =
+        before_query.split_once('/').map_or((before_query, ""), |(before, path)| (before, path));
     let mut parts = Parts::default();
     parts.authority(authority, &rest[authority.len()..])?;
     // A database name with an `@` is far rarer than a password with a `/`, and can be encoded just the same.
@@ -48,10 +45,7 @@ pub(super) fn parse(text: &str) -> Result<ConnectionUri, UriError> {
 }
 
 fn strip_scheme(text: &str) -> Result<&str, UriError> {
-    if let Some(rest) = text
-        .strip_prefix("postgresql://")
-        .or_else(|| text.strip_prefix("postgres://"))
-    {
+    if let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
         return Ok(rest);
     }
     let keyword_value = ["host=", "dbname=", "user=", "port=", "hostaddr=", "service="];
@@ -67,11 +61,7 @@ impl Parts {
         match authority.matches('@').count() {
             0 => self.server(authority).map_err(|error| {
                 // `user:pass/word@host` reads as the host `user` with a bad port, followed by a path with an `@`.
-                if after.contains('@') {
-                    UriError::Unencoded
-                } else {
-                    error
-                }
+                if after.contains('@') { UriError::Unencoded } else { error }
             }),
             1 => {
                 let (credentials, server) = authority.split_once('@').unwrap_or(("", authority));
@@ -89,9 +79,7 @@ impl Parts {
         if !user.is_empty() {
             self.user = Some(decode_text(user, "user name")?);
         }
-        self.password = password
-            .map(|password| decode(password, "password"))
-            .transpose()?;
+        self.password = password.map(|password| decode(password, "password")).transpose()?;
         Ok(())
     }
 
@@ -102,11 +90,7 @@ impl Parts {
         let (host, port) = if let Some(bracketed) = server.strip_prefix('[') {
             let (address, rest) = bracketed.split_once(']').ok_or(UriError::Host)?;
             address.parse::<Ipv6Addr>().map_err(|_| UriError::Host)?;
-            let port = if rest.is_empty() {
-                ""
-            } else {
-                rest.strip_prefix(':').ok_or(UriError::Host)?
-            };
+            let port = if rest.is_empty() { "" } else { rest.strip_prefix(':').ok_or(UriError::Host)? };
             (address, port)
         } else {
             server.split_once(':').unwrap_or((server, ""))
@@ -150,21 +134,11 @@ impl Parts {
     }
 
     fn finish(self) -> Result<ConnectionUri, UriError> {
-        let user = self
-            .user
-            .filter(|user| !user.is_empty())
-            .ok_or(UriError::NoUser)?;
+        let user = self.user.filter(|user| !user.is_empty()).ok_or(UriError::NoUser)?;
         let host = self.host.ok_or(UriError::NoHost)?;
-        let database = self
-            .database
-            .filter(|database| !database.is_empty())
-            .unwrap_or_else(|| user.clone());
+        let database = self.database.filter(|database| !database.is_empty()).unwrap_or_else(|| user.clone());
         Ok(ConnectionUri {
-            endpoint: Endpoint {
-                host,
-                port: self.port.unwrap_or(DEFAULT_PORT),
-                database,
-            },
+            endpoint: Endpoint { host, port: self.port.unwrap_or(DEFAULT_PORT), database },
             user,
             password: self.password.filter(|password| !password.is_empty()),
             options: self.options,
@@ -182,9 +156,7 @@ fn parse_host(host: &str) -> Result<String, UriError> {
     if host.contains(',') {
         return Err(UriError::SeveralHosts);
     }
-    let is_name = host
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     if host.is_empty() || host.len() > 253 || !(is_name || host.parse::<Ipv6Addr>().is_ok()) {
         return Err(UriError::Host);
     }
@@ -201,10 +173,7 @@ fn parse_port(port: &str) -> Result<u16, UriError> {
 /// Seconds; zero and less mean no limit, as in libpq.
 fn parse_connect_timeout(value: &str) -> Result<Option<Duration>, UriError> {
     let seconds: i32 = value.parse().map_err(|_| UriError::ConnectTimeout)?;
-    Ok(u64::try_from(seconds)
-        .ok()
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs))
+    Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
 fn parse_session_attrs(value: &str) -> Result<SessionAttrs, UriError> {
@@ -243,7 +212,5 @@ fn decode(text: &str, part: &'static str) -> Result<Vec<u8>, UriError> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

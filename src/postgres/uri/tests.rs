@@ -7,9 +7,7 @@ fn parse(text: &str) -> ConnectionUri {
 }
 
 fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)])
-        .collect()
+    text.bytes().flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)]).collect()
 }
 
 fn hex(digit: u8) -> char {
@@ -102,10 +100,7 @@ fn each_fault_has_its_own_error() {
         ("postgres://a:b@c!/d", UriError::Host),
         ("postgres://a:b@c/d?x", UriError::Parameter),
         ("postgres://a:b@c/d?connect_timeout=x", UriError::ConnectTimeout),
-        (
-            "postgres://a:b@c/d?target_session_attrs=x",
-            UriError::SessionAttrs,
-        ),
+        ("postgres://a:b@c/d?target_session_attrs=x", UriError::SessionAttrs),
     ] {
         assert_eq!(ConnectionUri::parse(text), Err(error), "{text}");
         assert!(!error.to_string().contains("canary"));
