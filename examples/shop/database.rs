@@ -41,11 +41,8 @@ pub struct Connection {
 impl Connection {
     /// Connects and sets the limits.
     pub async fn open(target: &Target, access: Access) -> Result<Self, OpenError> {
-        let options = ConnectOptions {
-            purpose: "shop",
-            step_timeout: STEP_TIMEOUT,
-            byte_budget: BYTE_BUDGET,
-        };
+        let options =
+            ConnectOptions { purpose: "shop", step_timeout: STEP_TIMEOUT, byte_budget: BYTE_BUDGET };
         let limits = Limits {
             read_only: access == Access::ReadOnly,
             statement_timeout: STATEMENT_TIMEOUT,
@@ -54,17 +51,10 @@ impl Connection {
         };
         let session = Session::connect(target, &options).await?;
         let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
-        let connection = Self {
-            session,
-            limits,
-            scope,
-        };
+        let connection = Self { session, limits, scope };
         // A pooler's server connection is not ours to rename.
         if scope == Scope::Session {
-            let rename = connection
-                .session
-                .client()
-                .batch_execute("SET application_name = 'shop'");
+            let rename = connection.session.client().batch_execute("SET application_name = 'shop'");
             connection.run(rename).await.map_err(OpenError::Limits)?;
         }
         Ok(connection)
@@ -92,9 +82,7 @@ impl Connection {
             }
             Ok(answer)
         };
-        timeout(PATIENCE, whole)
-            .await
-            .unwrap_or_else(|_| Err(Fault::local(ErrorClass::Canceled)))
+        timeout(PATIENCE, whole).await.unwrap_or_else(|_| Err(Fault::local(ErrorClass::Canceled)))
     }
 
     /// Says goodbye to the server.

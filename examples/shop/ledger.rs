@@ -59,10 +59,7 @@ impl Ledger {
     pub fn open(dir: &Path, pod: &str) -> Result<Self, LedgerError> {
         let path = dir.join(format!("{pod}.jsonl"));
         match OpenOptions::new().append(true).create(true).open(&path) {
-            Ok(file) => Ok(Self {
-                path,
-                file: Mutex::new(file),
-            }),
+            Ok(file) => Ok(Self { path, file: Mutex::new(file) }),
             Err(source) => Err(LedgerError::File { path, source }),
         }
     }
@@ -76,19 +73,13 @@ impl Ledger {
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.write_all(&line)
         };
-        write().map_err(|source| LedgerError::File {
-            path: self.path.clone(),
-            source,
-        })
+        write().map_err(|source| LedgerError::File { path: self.path.clone(), source })
     }
 }
 
 /// The acknowledged orders of all pods, by the server that acknowledged them.
 pub fn read_all(dir: &Path) -> Result<BTreeMap<String, Vec<String>>, LedgerError> {
-    let failed = |path: &Path, source| LedgerError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |path: &Path, source| LedgerError::File { path: path.to_owned(), source };
     let mut orders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in read_dir(dir).map_err(|error| failed(dir, error))? {
         let path = file.map_err(|error| failed(dir, error))?.path();
@@ -109,10 +100,8 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, LedgerError> {
         .lines()
         .enumerate()
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|_| LedgerError::Line {
-                path: path.to_owned(),
-                line: index + 1,
-            })
+            serde_json::from_str(line)
+                .map_err(|_| LedgerError::Line { path: path.to_owned(), line: index + 1 })
         })
         .collect()
 }

@@ -101,18 +101,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             schema::create(&settings::target(environment)?).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify {
-            ledger,
-            databases,
-            ca,
-            json,
-        } => {
+        Command::Verify { ledger, databases, ca, json } => {
             let is_complete = verify::run(&ledger, &databases, ca.as_deref(), json).await?;
-            Ok(if is_complete {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }

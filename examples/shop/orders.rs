@@ -26,10 +26,7 @@ pub struct Numbering {
 impl Numbering {
     /// Ids for a process of `pod` that began at `start`.
     pub fn new(pod: &str, start: Timestamp) -> Self {
-        Self {
-            prefix: format!("{pod}-{:x}", start.as_millisecond()),
-            next: AtomicU64::new(1),
-        }
+        Self { prefix: format!("{pod}-{:x}", start.as_millisecond()), next: AtomicU64::new(1) }
     }
 
     /// The next id.

@@ -26,9 +26,7 @@ impl Pause {
 
     /// How long to wait after one more fault.
     pub fn after_fault(&mut self) -> Duration {
-        let longest = FIRST_PAUSE
-            .saturating_mul(1 << self.faults.min(16))
-            .min(LONGEST_PAUSE);
+        let longest = FIRST_PAUSE.saturating_mul(1 << self.faults.min(16)).min(LONGEST_PAUSE);
         self.faults = self.faults.saturating_add(1);
         self.successes = 0;
         // Jitter: the members of all pods lose a server at the same moment and must not come back at the same one.
@@ -48,10 +46,7 @@ mod tests {
         assert!(later.iter().all(|p| *p <= LONGEST_PAUSE && *p >= FIRST_PAUSE / 2));
         assert!(later[40] >= LONGEST_PAUSE / 2);
         pause.after_success();
-        assert!(
-            pause.after_fault() >= LONGEST_PAUSE / 2,
-            "a read alone does not tell that writes work"
-        );
+        assert!(pause.after_fault() >= LONGEST_PAUSE / 2, "a read alone does not tell that writes work");
         pause.after_success();
         pause.after_success();
         assert!(pause.after_fault() <= FIRST_PAUSE);

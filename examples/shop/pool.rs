@@ -56,11 +56,7 @@ struct Shop {
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
-    let ledger = settings
-        .ledger_dir
-        .as_deref()
-        .map(|dir| Ledger::open(dir, &settings.pod))
-        .transpose()?;
+    let ledger = settings.ledger_dir.as_deref().map(|dir| Ledger::open(dir, &settings.pod)).transpose()?;
     let shop = Arc::new(Shop {
         server: settings.target.uri.endpoint().to_string(),
         numbering: Numbering::new(&settings.pod, Timestamp::now()),
@@ -72,13 +68,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         faults: AtomicU64::new(0),
         stop: CancellationToken::new(),
     });
-    let Settings {
-        pod,
-        pool,
-        rate,
-        access,
-        ..
-    } = &shop.settings;
+    let Settings { pod, pool, rate, access, .. } = &shop.settings;
     tracing::info!(pod, server = shop.server, pool, rate, ?access, "the shop opens");
     // One of an earlier container of this pod speaks for nobody.
     readiness::withdraw(&shop.settings.ready_file).context("the ready file cannot be removed")?;
@@ -244,11 +234,7 @@ fn period(pool: u16, rate: u32) -> Duration {
 
 /// Neighbours begin with different kinds, so that both kinds are always under way.
 fn first_kind(index: u16) -> Kind {
-    if index.is_multiple_of(2) {
-        Kind::Read
-    } else {
-        Kind::Write
-    }
+    if index.is_multiple_of(2) { Kind::Read } else { Kind::Write }
 }
 
 #[cfg(test)]

@@ -55,11 +55,7 @@ impl Pulse {
 
 /// Refreshes or removes the file.
 pub fn publish(file: &Path, is_ready: bool) -> std::io::Result<()> {
-    if is_ready {
-        std::fs::write(file, "ready\n")
-    } else {
-        withdraw(file)
-    }
+    if is_ready { std::fs::write(file, "ready\n") } else { withdraw(file) }
 }
 
 /// Removes the file, if it is there.

@@ -117,17 +117,10 @@ pub fn target(environment: impl Fn(&str) -> Option<String>) -> Result<Target, Se
 
 /// The database of a URI, verified against `ca_pem` where there is one, else as the URI's `sslmode` says.
 pub fn target_of(url: &str, ca_pem: Option<Vec<u8>>) -> Result<Target, UrlError> {
-    let mode = if ca_pem.is_some() {
-        TlsMode::VerifyFull
-    } else {
-        tls_mode(url)?
-    };
+    let mode = if ca_pem.is_some() { TlsMode::VerifyFull } else { tls_mode(url)? };
     Ok(Target {
         uri: ConnectionUri::parse(url)?,
-        tls: TlsSettings {
-            mode,
-            ca_key: ca_pem.is_some().then(|| CA_KEY.to_owned()),
-        },
+        tls: TlsSettings { mode, ca_key: ca_pem.is_some().then(|| CA_KEY.to_owned()) },
         ca_pem,
     })
 }
@@ -136,10 +129,7 @@ pub fn target_of(url: &str, ca_pem: Option<Vec<u8>>) -> Result<Target, UrlError>
 /// strongest.
 fn tls_mode(url: &str) -> Result<TlsMode, UrlError> {
     let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
-    let sslmode = parameters
-        .trim_end()
-        .split('&')
-        .find_map(|parameter| parameter.strip_prefix("sslmode="));
+    let sslmode = parameters.trim_end().split('&').find_map(|parameter| parameter.strip_prefix("sslmode="));
     match sslmode {
         None | Some("verify-full") => Ok(TlsMode::VerifyFull),
         Some("require") => Ok(TlsMode::Require),
@@ -158,12 +148,7 @@ fn number(name: &'static str, text: &str, min: u32, max: u32) -> Result<u32, Set
         .parse()
         .ok()
         .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| SettingsError::Number {
-            name,
-            value: text.to_owned(),
-            min,
-            max,
-        })
+        .ok_or_else(|| SettingsError::Number { name, value: text.to_owned(), min, max })
 }
 
 #[cfg(test)]

@@ -117,10 +117,7 @@ async fn present(connection: &Connection, ids: &[String]) -> Result<BTreeSet<Str
     let client = connection.session().client();
     let statement = async {
         let rows = client
-            .query_typed(
-                "SELECT id FROM orders WHERE id = ANY($1)",
-                &[(&ids, Type::TEXT_ARRAY)],
-            )
+            .query_typed("SELECT id FROM orders WHERE id = ANY($1)", &[(&ids, Type::TEXT_ARRAY)])
             .await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     };
