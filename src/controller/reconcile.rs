@@ -167,8 +167,7 @@ async fn tell_blindness(
 
 fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
     for note in &decision.notes {
-        let attempt =
-            decision.recorded.stages.iter().find(|stage| stage.name == note.stage).map(|stage| stage.attempt);
+        let attempt = attempt_of(rollout, &note.stage);
         if note.warning {
             tracing::warn!(stage = note.stage, attempt, reason = note.reason, "{}", note.message);
         } else {
@@ -179,6 +178,12 @@ fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
         let (recorder, rollout, note) = (context.recorder.clone(), rollout.clone(), note.clone());
         tokio::spawn(async move { cluster::publish(&recorder, &rollout, &note).await });
     }
+}
+
+/// The number of a stage's present attempt: on every line that is about the stage.
+fn attempt_of(rollout: &DatabaseRollout, stage: &str) -> Option<i64> {
+    let stages = &rollout.status.as_ref()?.recorded.stages;
+    stages.iter().find(|record| record.name == stage).map(|record| record.attempt)
 }
 
 async fn act(
@@ -203,7 +208,8 @@ async fn act(
         context.attempts.start(uid, reference, id.clone(), work.instrument(span));
         return Ok(());
     }
-    tracing::info!(effect = %effect, "acting");
+    let attempt = attempt_of(snapshot.rollout(), effect.stage());
+    tracing::info!(stage = effect.stage(), attempt, effect = %effect, "acting");
     let outcome = execute::execute(namespace, snapshot, plan, effect).await;
     let word = outcome.as_ref().map_or_else(|error| error.reason.as_str(), |()| "Done");
     context.metrics.effect(effect.kind(), word);

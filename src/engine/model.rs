@@ -329,6 +329,19 @@ impl Effect {
         }
     }
 
+    /// The stage that it is done for; empty where it is done for the rollout.
+    #[must_use]
+    pub fn stage(&self) -> &str {
+        match self {
+            Self::Preserve { .. } | Self::Release { .. } => "",
+            Self::StartAttempt { id, .. } => id.stage(),
+            Self::Promote { stage, .. }
+            | Self::Restore { stage, .. }
+            | Self::Restart { stage, .. }
+            | Self::DeletePod { stage, .. } => stage,
+        }
+    }
+
     /// Whether it changes an object of the cluster, so that its intent is journalled.
     #[must_use]
     pub fn is_external(&self) -> bool {
