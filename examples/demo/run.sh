@@ -18,7 +18,8 @@ kubectl=$root/target/localcluster/kubectl
 helm=$root/target/localcluster/helm
 shop=${CARGO_TARGET_DIR:-$root/target}/debug/examples/shop
 
-kubeconfig=${CUTOVER_KUBECONFIG:-$work/cluster/kubeconfig}
+kubeconfig=$(realpath -m "${CUTOVER_KUBECONFIG:-$work/cluster/kubeconfig}")
+cd "$root"
 cutover_image=${CUTOVER_IMAGE:-cutover:dev}
 shop_image=${SHOP_IMAGE:-shop:dev}
 postgres_host=${CUTOVER_POSTGRES_HOST:-127.0.0.1}
@@ -96,7 +97,7 @@ act_one() {
     title "Act 1. Four stages, from legacy to candidate"
     say "The shop runs on one server, legacy (port $(server_says legacy port)), and shall run on another, candidate (port $(server_says candidate port))." \
         "Reporting, which only reads, goes first; then api and workers side by side; then writers."
-    type_kubectl apply -f "${demo#"$root"/}/rollout.yaml"
+    type_kubectl apply -f examples/demo/rollout.yaml
     wait_for "Act 1" 150 'Completed *' '@(Held|RollingBack|RolledBack) *'
     show_measurements
     type_kubectl get dbr

@@ -19,6 +19,9 @@ finish() {
 # With the flags of build.sh: with others, Go would compile Kubernetes again.
 (cd tests/cluster && CGO_ENABLED=0 GOFLAGS=-trimpath nice go test ./internal/...)
 
+# What does not compile is told before a cluster is started for it.
+cargo build --locked --all-targets >&2
+
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
