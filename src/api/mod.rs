@@ -30,6 +30,8 @@ pub use traffic::{
 pub(crate) const DURATION_PATTERN: &str = "^([0-9]{1,9}(ms|s|m|h))+$";
 /// A DNS label: the names of stages, checks, traffic models.
 pub(crate) const LABEL_PATTERN: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+/// A DNS subdomain: the names of Secrets, ConfigMaps, workloads, rollouts.
+pub(crate) const NAME_PATTERN: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 /// A key of a Secret or a ConfigMap.
 pub(crate) const DATA_KEY_PATTERN: &str = "^[-._a-zA-Z0-9]{1,253}$";
 /// A decimal number in a string: the API has no floats.

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, Stage, Traffic};
+use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, NAME_PATTERN, Stage, Traffic};
 
 /// Moves an application from its legacy database configuration to a candidate one, stage by stage, and puts the
 /// preserved legacy configuration back when anything fails or when `activeConfig` is set to `Legacy`.
@@ -29,7 +29,7 @@ use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, Stage, 
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
+    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && (!has(s.soak) || !has(s.soak.checks) || s.soak.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
         .message("without a candidate only settings change: checks of the candidate database and load need spec.candidate"),
     validation = Rule::new("!has(self.candidate) || self.stages.all(s, (has(s.access) && s.access == 'ReadOnly') || has(s.onFailure))")
         .message("a stage that may write to the candidate must choose onFailure itself: going back loses what was written there since (Hold, or Rollback with that loss accepted); or declare access: ReadOnly"),
@@ -150,7 +150,7 @@ pub enum TlsMode {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyReference {
     /// The Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Its key.
     #[schemars(regex(pattern = DATA_KEY_PATTERN))]
@@ -173,6 +173,6 @@ pub struct Prerequisite {
 #[serde(rename_all = "camelCase")]
 pub struct RolloutReference {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }

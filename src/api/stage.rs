@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, DURATION_PATTERN, LABEL_PATTERN, Load, SecretKeyReference};
+use super::{Check, DURATION_PATTERN, LABEL_PATTERN, Load, NAME_PATTERN, SecretKeyReference};
 
 /// One step of the move.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
@@ -32,7 +32,7 @@ pub struct Stage {
     pub access: Access,
     /// Questions that must all be answered with `Pass` (or `Warn`) before the stage is promoted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<Check>,
     /// Load on the candidate, after the checks and before the promotion.
@@ -65,11 +65,11 @@ fn default_progress_deadline() -> String {
 pub struct ConfigChange {
     /// The Secret to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub secret: Option<String>,
     /// The ConfigMap to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub config_map: Option<String>,
     /// The keys and their candidate values.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 32))]
@@ -98,7 +98,7 @@ pub struct WorkloadReference {
     /// Its kind.
     pub kind: WorkloadKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }
 
@@ -164,7 +164,7 @@ pub struct Soak {
     pub interval: String,
     /// Questions asked every interval; the first `Fail` ends the soak.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<Check>,
 }

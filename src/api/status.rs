@@ -172,6 +172,9 @@ pub struct StageRecord {
     pub phase: StagePhase,
     /// Number of the attempt; only grows, over retries and runs.
     pub attempt: i64,
+    /// Number of the attempt at its soak; only grows, too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub soak_attempt: i64,
     /// What the attempt's evidence is about: this spec, these values, these objects.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
@@ -193,6 +196,9 @@ pub struct StageRecord {
     /// When the intent to write its first key was recorded. From then on the stage is not on legacy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<MicroTime>,
+    /// Whether its workloads may write through the candidate configuration, as the spec had it when it was promoted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writes: bool,
     /// When every pod ran the candidate configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak_started_at: Option<MicroTime>,
@@ -246,7 +252,10 @@ pub struct BindingRecord {
     pub keys: Vec<String>,
     /// Keyed digest of the values that were written.
     pub written: String,
-    /// Times that the legacy values were put back.
+    /// Keyed digest of the values whose write was begun last; it may have been carried out or not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub intended: String,
+    /// Times that putting the legacy values back was begun.
     #[serde(skip_serializing_if = "is_zero")]
     pub restores: i64,
 }

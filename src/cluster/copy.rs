@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::{Deserialize, Serialize};
 
-use super::{FIELD_MANAGER, ROLLOUT_UID_LABEL, objects::ConfigObject};
+use super::{FIELD_MANAGER, ROLLOUT_UID_LABEL, objects::ConfigObject, snapshot::assemble::endpoint_of};
 use crate::{
-    api::WorkloadReference,
+    api::{SecretKeyReference, WorkloadReference},
     digest,
     plan::{Footprint, ObjectKind, ObjectReference},
 };
@@ -33,6 +33,7 @@ pub(super) struct Copy {
     /// The Secret of the legacy connection, and where it led to: a rotated password is taken from there only while it
     /// still leads to the same database.
     pub legacy_secret: String,
+    pub legacy_key: String,
     pub legacy_endpoint: Option<String>,
     pub stages: Vec<PreservedStage>,
 }
@@ -68,13 +69,19 @@ pub(super) struct PreservedValue {
 }
 
 impl Copy {
-    pub fn new(rollout: &str, run: i64, legacy_secret: &str, legacy_endpoint: Option<String>) -> Self {
+    pub fn new(
+        rollout: &str,
+        run: i64,
+        legacy: &SecretKeyReference,
+        legacy_endpoint: Option<String>,
+    ) -> Self {
         Self {
             version: FORMAT_VERSION,
             rollout: rollout.to_owned(),
             run,
             taken_at: jiff::Timestamp::now().to_string(),
-            legacy_secret: legacy_secret.to_owned(),
+            legacy_secret: legacy.name.clone(),
+            legacy_key: legacy.key.clone(),
             legacy_endpoint,
             stages: Vec::new(),
         }
@@ -161,15 +168,28 @@ pub(super) fn read(object: Option<&ConfigObject>, rollout_uid: &str) -> Found {
     }
 }
 
-/// What is put back for a key: the live Secret's value where a credential was rotated there since and it still leads to
-/// the legacy database, else the preserved bytes.
-pub(super) fn value_to_restore(
-    preserved: &PreservedValue,
-    legacy: Option<&ConfigObject>,
-    leads_to_legacy: bool,
-) -> Vec<u8> {
-    let live = preserved.origin.as_ref().filter(|_| leads_to_legacy).and_then(|origin| legacy?.value(origin));
-    live.map_or_else(|| preserved.value.0.clone(), <[u8]>::to_vec)
+/// The Secret of the legacy connection as it is now.
+pub(super) struct LiveLegacy<'a> {
+    pub object: Option<&'a ConfigObject>,
+    /// Whether its connection still leads to where it led when the copy was taken.
+    pub leads_to_legacy: bool,
+}
+
+impl LiveLegacy<'_> {
+    /// What is put back for a key: the live Secret's value where a credential was rotated there since and it still leads
+    /// to the legacy database, else the preserved bytes. A password that was rotated must not come back; a value that
+    /// leads elsewhere must not come at all.
+    pub fn value_to_restore(&self, kind: ObjectKind, preserved: &PreservedValue) -> Vec<u8> {
+        let frozen = &preserved.value.0;
+        let live = preserved.origin.as_ref().and_then(|origin| self.object?.value(origin));
+        let same_place = |live: &&[u8]| match endpoint_of(frozen) {
+            Some(endpoint) => endpoint_of(live) == Some(endpoint),
+            // A part of a credential tells by itself nothing of where it leads; its Secret does. A setting of a ConfigMap
+            // that happened to equal it is no credential.
+            None => kind == ObjectKind::Secret && self.leads_to_legacy,
+        };
+        live.filter(same_place).map_or_else(|| frozen.clone(), <[u8]>::to_vec)
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +201,12 @@ mod tests {
     const KEY: [u8; DIGEST_KEY_BYTES] = [7; DIGEST_KEY_BYTES];
 
     fn stored(edit: impl FnOnce(&mut Data), label: Option<&str>) -> ConfigObject {
-        let copy = Copy::new("shop", 1, "old", Some("host:5432/shop".into()));
+        let copy = Copy::new(
+            "shop",
+            1,
+            &SecretKeyReference { name: "old".into(), key: "uri".into() },
+            Some("host:5432/shop".into()),
+        );
         let secret = copy.to_secret("shop-legacy-1", "uid-1", &KEY).unwrap();
         let mut data: Data = secret.data.unwrap().into_iter().map(|(k, v)| (k, v.0)).collect();
         edit(&mut data);
@@ -227,27 +252,39 @@ mod tests {
             _ => panic!("it can be read"),
         };
         let fixed = |data: &mut Data| {
-            let text = r#"{"version":1,"rollout":"a","run":1,"takenAt":"","legacySecret":"","legacyEndpoint":null,"stages":[]}"#;
+            let text = r#"{"version":1,"rollout":"a","run":1,"takenAt":"","legacySecret":"","legacyKey":"","legacyEndpoint":null,"stages":[]}"#;
             data.insert(COPY_KEY.into(), text.into());
         };
         let other = |data: &mut Data| {
-            let text = r#"{"version":1,"rollout":"b","run":1,"takenAt":"","legacySecret":"","legacyEndpoint":null,"stages":[]}"#;
+            let text = r#"{"version":1,"rollout":"b","run":1,"takenAt":"","legacySecret":"","legacyKey":"","legacyEndpoint":null,"stages":[]}"#;
             data.insert(COPY_KEY.into(), text.into());
         };
         assert_eq!(digest(fixed), digest(fixed));
         assert_ne!(digest(fixed), digest(other));
     }
 
+    fn restored(kind: ObjectKind, frozen: &str, live: &str, leads_to_legacy: bool) -> String {
+        let object = ConfigObject::for_test("u", Some(Data::from([("uri".to_owned(), live.into())])));
+        let preserved = PreservedValue { value: ByteString(frozen.into()), origin: Some("uri".into()) };
+        let legacy = LiveLegacy { object: Some(&object), leads_to_legacy };
+        String::from_utf8(legacy.value_to_restore(kind, &preserved)).unwrap()
+    }
+
     #[test]
     fn a_rotated_credential_is_taken_from_the_live_secret_while_it_leads_to_legacy() {
-        let data = BTreeMap::from([("uri".to_owned(), b"rotated".to_vec())]);
-        let live = ConfigObject::for_test("u", Some(data));
-        let from_legacy =
-            PreservedValue { value: ByteString(b"frozen".to_vec()), origin: Some("uri".into()) };
-        assert_eq!(value_to_restore(&from_legacy, Some(&live), true), b"rotated");
-        assert_eq!(value_to_restore(&from_legacy, Some(&live), false), b"frozen");
-        assert_eq!(value_to_restore(&from_legacy, None, true), b"frozen");
-        let own = PreservedValue { value: ByteString(b"frozen".to_vec()), origin: None };
-        assert_eq!(value_to_restore(&own, Some(&live), true), b"frozen");
+        let (old, rotated) = ("postgresql://a:old@h:5432/d", "postgresql://a:new@h:5432/d");
+        let elsewhere = "postgresql://a:new@other:5432/d";
+        assert_eq!(restored(ObjectKind::Secret, old, rotated, true), rotated);
+        assert_eq!(restored(ObjectKind::Secret, old, elsewhere, true), old);
+        assert_eq!(restored(ObjectKind::Secret, "old", "rotated", true), "rotated");
+        assert_eq!(restored(ObjectKind::Secret, "old", "rotated", false), "old");
+        assert_eq!(restored(ObjectKind::ConfigMap, "20", "40", true), "20");
+    }
+
+    #[test]
+    fn what_did_not_come_from_the_legacy_secret_is_put_back_as_it_was() {
+        let own = PreservedValue { value: ByteString(b"own".to_vec()), origin: None };
+        let legacy = LiveLegacy { object: None, leads_to_legacy: true };
+        assert_eq!(legacy.value_to_restore(ObjectKind::Secret, &own), b"own");
     }
 }

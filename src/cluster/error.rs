@@ -51,10 +51,12 @@ impl ClusterError {
         };
         let reason =
             if status.reason.is_empty() { format!("Http{}", status.code) } else { status.reason.clone() };
-        // Only a refusal explains itself in words; other messages may quote the object.
-        let detail = match status.code {
-            403 => status.message.clone(),
-            code => format!("{reason} (HTTP {code})"),
+        // Only a missing right is told in the API server's words; what else refuses, a webhook for one, may quote the object.
+        let is_missing_right = status.code == 403 && status.message.contains(" cannot ");
+        let detail = if is_missing_right {
+            status.message.clone()
+        } else {
+            format!("{reason} (HTTP {})", status.code)
         };
         Self { attempted, class, reason, detail }
     }

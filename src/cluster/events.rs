@@ -1,27 +1,59 @@
-//! Events: one a transition, with the engine's own words. They are told as well as possible, and never waited for.
+//! Events: one a transition, with the engine's own words, in their order. They are told as well as possible, and never
+//! waited for: an event must not hold up a rollback.
 
 use kube::{
     Resource,
     runtime::events::{Event, EventType, Recorder},
 };
 
+use tokio::sync::mpsc;
+
 use crate::{api::DatabaseRollout, engine::Note};
 
 /// The API server refuses longer notes.
 const NOTE_MAX_BYTES: usize = 1000;
 
-/// Publishes a note as an event about the rollout.
-pub async fn publish(recorder: &Recorder, rollout: &DatabaseRollout, note: &Note) {
+/// Events that wait to be told; beyond them they are lost rather than piled up.
+const QUEUE_MAX: usize = 1000;
+
+/// Where events are handed in.
+#[derive(Clone)]
+pub struct Events {
+    queue: mpsc::Sender<(DatabaseRollout, Note)>,
+}
+
+impl Events {
+    /// Publishes what is handed in, one after the other, until the last handle is gone.
+    #[must_use]
+    pub fn start(recorder: Recorder) -> Self {
+        let (queue, mut waiting) = mpsc::channel::<(DatabaseRollout, Note)>(QUEUE_MAX);
+        tokio::spawn(async move {
+            while let Some((rollout, note)) = waiting.recv().await {
+                publish(&recorder, &rollout, &note).await;
+            }
+        });
+        Self { queue }
+    }
+
+    /// Hands a note in, as an event about the rollout.
+    pub fn tell(&self, rollout: &DatabaseRollout, note: &Note) {
+        if self.queue.try_send((rollout.clone(), note.clone())).is_err() {
+            tracing::warn!(reason = note.reason, "an event was lost: too many wait to be told");
+        }
+    }
+}
+
+async fn publish(recorder: &Recorder, rollout: &DatabaseRollout, note: &Note) {
     let event = Event {
         type_: if note.warning { EventType::Warning } else { EventType::Normal },
         reason: note.reason.to_owned(),
         note: Some(clip(&note.message)),
-        // The recorder counts events of the same reason and action as one: another stage, or another attempt, is another.
+        // The recorder counts events of the same reason and action as one: another stage, or attempt, is another.
         action: action(note, rollout),
         secondary: None,
     };
-    if let Err(error) = recorder.publish(&event, &rollout.object_ref(&())).await {
-        let error = super::ClusterError::of("publish an event".to_owned(), &error);
+    let reference = rollout.object_ref(&());
+    if let Err(error) = super::call("publish an event", recorder.publish(&event, &reference)).await {
         tracing::warn!(reason = note.reason, %error, "an event was lost");
     }
 }

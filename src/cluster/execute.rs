@@ -71,7 +71,7 @@ async fn preserve(
 fn take_copy(snapshot: &Snapshot, plan: &Plan) -> Result<Copy, ClusterError> {
     let legacy = &snapshot.rollout.spec.legacy.connection.secret_ref;
     let run = snapshot.rollout.status.as_ref().map_or(1, |status| status.recorded.run.max(1));
-    let mut copy = Copy::new(&snapshot.rollout.name_any(), run, &legacy.name, snapshot.legacy_endpoint());
+    let mut copy = Copy::new(&snapshot.rollout.name_any(), run, legacy, snapshot.legacy_endpoint());
     let legacy = snapshot.object(&ObjectReference { kind: ObjectKind::Secret, name: legacy.name.clone() });
     for stage in &plan.stages {
         let mut bindings = Vec::new();

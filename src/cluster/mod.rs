@@ -17,7 +17,7 @@ mod status;
 mod workloads;
 
 pub use error::{ClusterError, ErrorClass};
-pub use events::publish;
+pub use events::Events;
 pub use pods::WorkloadPodsReader;
 pub use retry::Retries;
 pub use snapshot::Snapshot;

@@ -1,6 +1,7 @@
 //! The pods of a workload: which run its present template, which are ready, which can never become so.
 
 use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
@@ -12,22 +13,46 @@ use super::{
     workloads::{self, WorkloadRead},
 };
 use crate::{
-    api::WorkloadReference,
+    api::{WorkloadKind, WorkloadReference},
     checks::{WorkloadPods, WorkloadSource},
     engine::{PodReference, Pods},
 };
 
 /// Pods of one workload that are looked at; more than this many are an error, not a surprise of memory.
 const PODS_MAX: u32 = 2000;
+/// A pod that is not ready for this long does not become so by itself.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
-pub(super) async fn list(namespace: &Namespace, workload: &WorkloadRead) -> Result<Vec<Pod>, ClusterError> {
+/// The pods that the workload's controller has made; others that happen to carry its labels are none of ours.
+pub(super) async fn list(
+    namespace: &Namespace,
+    reference: &WorkloadReference,
+    workload: &WorkloadRead,
+) -> Result<Vec<Pod>, ClusterError> {
     let selector: Vec<String> =
         workload.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if selector.is_empty() {
         return Ok(Vec::new());
     }
     let params = ListParams::default().labels(&selector.join(",")).limit(PODS_MAX);
-    Ok(call("list pods", namespace.api::<Pod>().list(&params)).await?.items)
+    let attempted = format!("list the pods of {reference}");
+    let found = call(attempted.as_str(), namespace.api::<Pod>().list(&params)).await?;
+    if found.metadata.continue_.is_some_and(|more| !more.is_empty()) {
+        return Err(ClusterError::precondition(attempted, format!("it has more than {PODS_MAX} pods")));
+    }
+    Ok(found.items.into_iter().filter(|pod| is_made_by(pod, reference, &workload.uid)).collect())
+}
+
+fn is_made_by(pod: &Pod, reference: &WorkloadReference, uid: &str) -> bool {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    owner.is_some_and(|owner| match reference.kind {
+        // A Deployment makes its pods through ReplicaSets, which carry its name.
+        WorkloadKind::Deployment => {
+            owner.kind == "ReplicaSet"
+                && owner.name.strip_prefix(&reference.name).is_some_and(|rest| rest.starts_with('-'))
+        }
+        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => owner.uid == uid,
+    })
 }
 
 /// Sums pods up. A pod is old while it exists in any form and does not carry the template's restart; where something
@@ -46,6 +71,7 @@ pub(super) fn summarize(workload: &WorkloadRead, pods: &[Pod]) -> Pods {
         ready: count(ready).min(workload.updated),
         old: (count(old.len()) + count(leaving)).max(workload.total - workload.updated),
         restarts: present.iter().map(|pod| restarts(pod)).sum(),
+        most_restarts: present.iter().map(|pod| restarts(pod)).max().unwrap_or(0),
         stuck: stuck
             .map(|pod| PodReference { name: pod.name_any(), uid: pod.uid().unwrap_or_default() })
             .collect(),
@@ -67,8 +93,17 @@ fn is_ready(pod: &Pod) -> bool {
         && conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
+/// Not ready, and not just for a moment: a short blip of a readiness probe must cost no pod.
 fn is_stuck(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && !is_ready(pod)
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let since = conditions
+        .and_then(|all| all.iter().find(|condition| condition.type_ == "Ready"))
+        .and_then(|ready| ready.last_transition_time.as_ref())
+        .or(pod.metadata.creation_timestamp.as_ref());
+    let unready = since.map(|since| Timestamp::now().duration_since(since.0));
+    pod.metadata.deletion_timestamp.is_none()
+        && !is_ready(pod)
+        && unready.is_none_or(|time| time > STUCK_AFTER)
 }
 
 fn restarts(pod: &Pod) -> i64 {
@@ -105,7 +140,8 @@ impl WorkloadPodsReader {
             let read =
                 workloads::read(&self.namespace, reference).await.map_err(|error| error.to_string())?;
             let workload = read.ok_or_else(|| format!("{reference} does not exist"))?;
-            let found = list(&self.namespace, &workload).await.map_err(|error| error.to_string())?;
+            let found =
+                list(&self.namespace, reference, &workload).await.map_err(|error| error.to_string())?;
             let pods = summarize(&workload, &found);
             all.push(WorkloadPods {
                 workload: reference.to_string(),

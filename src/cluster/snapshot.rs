@@ -1,7 +1,7 @@
 //! One look at the world: everything that a decision about one rollout rests on, read at once and kept for the effect
 //! that follows, so that what is written is what was decided about.
 
-mod assemble;
+pub(super) mod assemble;
 mod read;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! brings back is believed by the engine only if it is still about what is asked.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -19,13 +19,20 @@ use crate::{
     engine::{AttemptId, AttemptState, Report},
 };
 
+impl Attempt {
+    /// Whether it ended without a report, by a bug of ours: then it counts as lost, and is made again.
+    fn is_dead(&self) -> bool {
+        self.state == AttemptState::Running && self.task.is_finished()
+    }
+}
+
 type Waker = UnboundedSender<ObjectRef<DatabaseRollout>>;
 type ByRollout = HashMap<String, BTreeMap<AttemptId, Attempt>>;
 
 struct Attempt {
     state: AttemptState,
-    /// Held for its drop, which ends the attempt.
-    _task: Option<AbortOnDropHandle<()>>,
+    /// Its drop ends the attempt.
+    task: AbortOnDropHandle<()>,
 }
 
 /// The attempts by rollout. Bounded by what the records want: everything else is dropped with each pass.
@@ -46,7 +53,8 @@ impl Attempts {
         self.lock()
             .get(uid)
             .map(|attempts| {
-                attempts.iter().map(|(id, attempt)| (id.clone(), attempt.state.clone())).collect()
+                let known = attempts.iter().filter(|(_, attempt)| !attempt.is_dead());
+                known.map(|(id, attempt)| (id.clone(), attempt.state.clone())).collect()
             })
             .unwrap_or_default()
     }
@@ -66,7 +74,7 @@ impl Attempts {
             this.finish(&key, &attempt_id, report);
             this.wake(&rollout);
         });
-        let attempt = Attempt { state: AttemptState::Running, _task: Some(AbortOnDropHandle::new(task)) };
+        let attempt = Attempt { state: AttemptState::Running, task: AbortOnDropHandle::new(task) };
         attempts.entry(uid.to_owned()).or_default().insert(id, attempt);
     }
 
@@ -92,9 +100,9 @@ impl Attempts {
         }
     }
 
-    /// Ends every attempt of a rollout that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    /// Ends every attempt of rollouts that are gone.
+    pub fn keep_only(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
     }
 
     /// Ends all of them.

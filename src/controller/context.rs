@@ -1,12 +1,12 @@
 //! What all reconciliations of a process share.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kube::{
@@ -15,12 +15,12 @@ use kube::{
 };
 
 use super::{attempts::Attempts, metrics::Metrics};
-use crate::cluster::{FIELD_MANAGER, Retries};
+use crate::cluster::{Events, FIELD_MANAGER, Retries};
 
 /// What all reconciliations of a process share. None of it is needed to go on after a restart.
 pub struct Context {
     pub(super) client: Client,
-    pub(super) recorder: Recorder,
+    pub(super) events: Events,
     pub(super) attempts: Attempts,
     /// Figures for `/metrics`.
     pub metrics: Metrics,
@@ -30,20 +30,22 @@ pub struct Context {
 }
 
 /// The failures in a row of one rollout.
-#[derive(Default)]
 struct Trouble {
     retries: Retries,
     message: String,
+    /// The generation of the spec that was failing; another one is acted on at once.
+    generation: i64,
+    until: Instant,
 }
 
 impl Context {
-    /// A context for `watches` watches, one a namespace.
+    /// A context for `watches` watches, one a namespace. Needs a runtime: it starts the telling of events.
     #[must_use]
     pub fn new(client: Client, watches: usize) -> Self {
         let reporter =
             Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            events: Events::start(Recorder::new(client.clone(), reporter)),
             client,
             attempts: Attempts::default(),
             metrics: Metrics::default(),
@@ -64,26 +66,46 @@ impl Context {
     }
 
     /// One more failure in a row: how long to wait now.
-    pub(super) fn failed(&self, uid: &str, message: String) -> Duration {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = troubles.entry(uid.to_owned()).or_default();
+    pub(super) fn failed(&self, uid: &str, generation: i64, message: String, longest: Duration) -> Duration {
+        let mut troubles = self.troubles();
+        let trouble = troubles.entry(uid.to_owned()).or_insert_with(|| Trouble {
+            retries: Retries::default(),
+            message: String::new(),
+            generation,
+            until: Instant::now(),
+        });
+        let pause = trouble.retries.failed().min(longest);
         trouble.message = message;
-        trouble.retries.failed()
+        trouble.generation = generation;
+        trouble.until = Instant::now() + pause;
+        pause
+    }
+
+    /// How long the pause after a failure still lasts. Our own writes wake us, too; a pause that they could cut short
+    /// would be none. An edit of the spec does.
+    pub(super) fn pause(&self, uid: &str, generation: i64) -> Option<Duration> {
+        let troubles = self.troubles();
+        let trouble = troubles.get(uid).filter(|trouble| trouble.generation == generation)?;
+        trouble.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     pub(super) fn succeeded(&self, uid: &str) {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.troubles().remove(uid);
     }
 
     /// What the last call failed with, if it has not succeeded since.
     pub(super) fn trouble(&self, uid: &str) -> Option<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.get(uid).map(|trouble| trouble.message.clone())
+        self.troubles().get(uid).map(|trouble| trouble.message.clone())
     }
 
-    pub(super) fn forget(&self, uid: &str) {
-        self.attempts.forget(uid);
-        self.succeeded(uid);
-        self.metrics.forget(uid);
+    /// Ends and forgets whatever is about rollouts that are gone.
+    pub(super) fn keep_only(&self, uids: &HashSet<String>) {
+        self.attempts.keep_only(uids);
+        self.metrics.keep_only(uids);
+        self.troubles().retain(|uid, _| uids.contains(uid));
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, HashMap<String, Trouble>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! Figures for `/metrics`, with labels whose values are few and fixed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -133,9 +133,15 @@ impl Metrics {
         }
     }
 
-    pub(super) fn forget(&self, uid: &str) {
-        let before = self.phases.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        before.into_iter().for_each(|before| self.count(before, -1));
+    pub(super) fn keep_only(&self, uids: &HashSet<String>) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases.retain(|uid, phase| {
+            let stays = uids.contains(uid);
+            if !stays {
+                self.count(*phase, -1);
+            }
+            stays
+        });
     }
 
     fn count(&self, phase: Phase, change: i64) {

@@ -13,8 +13,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use kube::{
-    Api, Client,
-    runtime::{Controller, controller::Action, watcher},
+    Api, Client, ResourceExt,
+    runtime::{Controller, controller::Action, reflector::Store, watcher},
 };
 use tokio::sync::mpsc;
 
@@ -25,6 +25,8 @@ use crate::api::DatabaseRollout;
 
 /// Rollouts that are reconciled at once, in one namespace or watch.
 const CONCURRENCY: u16 = 8;
+/// How soon the attempts of a deleted rollout end.
+const LOOK_FOR_DELETED: Duration = Duration::from_secs(2);
 
 /// Runs the operator until `shutdown` is done.
 ///
@@ -40,16 +42,20 @@ pub async fn run(
     } else {
         namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
     };
-    let watches = apis.into_iter().map(|api| watch(api, context.clone(), shutdown.clone()));
-    futures::future::join_all(watches).await;
+    let (controllers, stores): (Vec<_>, Vec<_>) =
+        apis.into_iter().map(|api| watch(api, &context, shutdown.clone())).unzip();
+    tokio::select! {
+        _ = futures::future::join_all(controllers) => {}
+        () = forget_what_is_gone(&stores, &context) => {}
+    }
     context.attempts.stop_all();
 }
 
-async fn watch(
+fn watch(
     api: Api<DatabaseRollout>,
-    context: Arc<Context>,
+    context: &Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-) {
+) -> (impl Future<Output = ()>, Store<DatabaseRollout>) {
     let (waker, wakes) = mpsc::unbounded_channel();
     context.attempts.wake_through(waker);
     let controller = Controller::new(api, watcher::Config::default())
@@ -59,22 +65,26 @@ async fn watch(
         }))
         .graceful_shutdown_on(shutdown);
     let store = controller.store();
-    let ready = context.clone();
-    let readiness = async move {
-        if store.wait_until_ready().await.is_ok() {
-            ready.watch_is_ready();
-        }
-        std::future::pending::<()>().await;
-    };
     let reconciling =
-        controller.run(reconcile::reconcile, error_policy, context).for_each(|result| async move {
+        controller.run(reconcile::reconcile, error_policy, context.clone()).for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "a watch or a reconciliation ended with an error");
             }
         });
-    tokio::select! {
-        () = reconciling => {}
-        () = readiness => {}
+    (reconciling, store)
+}
+
+/// A rollout that was deleted is never reconciled again, so what runs for it is ended here. Never returns.
+async fn forget_what_is_gone(stores: &[Store<DatabaseRollout>], context: &Context) {
+    for store in stores {
+        if store.wait_until_ready().await.is_ok() {
+            context.watch_is_ready();
+        }
+    }
+    loop {
+        tokio::time::sleep(LOOK_FOR_DELETED).await;
+        let known = stores.iter().flat_map(Store::state).filter_map(|rollout| rollout.uid()).collect();
+        context.keep_only(&known);
     }
 }
 

@@ -28,6 +28,9 @@ const REST: Duration = Duration::from_secs(600);
 /// Pause before looking again after somebody else has changed what was looked at.
 const AFTER_CONFLICT: Duration = Duration::from_millis(20);
 
+/// Longest pause after failures in a row.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 enum Next {
     Again,
     Wait(Duration),
@@ -41,6 +44,10 @@ pub(super) async fn reconcile(
         Namespace { client: context.client.clone(), name: rollout.namespace().unwrap_or_default() };
     let (name, uid) = (rollout.name_any(), rollout.uid().unwrap_or_default());
     let span = tracing::info_span!("rollout", rollout = %format!("{}/{name}", namespace.name));
+    let generation = rollout.metadata.generation.unwrap_or_default();
+    if let Some(left) = context.pause(&uid, generation) {
+        return Ok(Action::requeue(left));
+    }
     let action = async {
         for _ in 0..PASSES_MAX {
             let begun = Instant::now();
@@ -49,7 +56,7 @@ pub(super) async fn reconcile(
             match next {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait(delay)) => return Action::requeue(delay),
-                Err(error) => return Action::requeue(pause_after(&context, &uid, &error)),
+                Err(error) => return Action::requeue(pause_after(&context, &uid, generation, &error)),
             }
         }
         Action::requeue(AFTER_CONFLICT)
@@ -57,19 +64,17 @@ pub(super) async fn reconcile(
     Ok(Box::pin(action.instrument(span)).await)
 }
 
-fn pause_after(context: &Context, uid: &str, error: &ClusterError) -> Duration {
+fn pause_after(context: &Context, uid: &str, generation: i64, error: &ClusterError) -> Duration {
     if error.class == ErrorClass::Precondition {
         tracing::debug!(%error, "the world has changed since it was looked at; looking again");
-    } else {
-        tracing::warn!(%error, reason = error.reason, "a call to the API server failed; trying again");
+        return context.failed(uid, generation, error.to_string(), AFTER_CONFLICT);
     }
-    let pause = context.failed(uid, error.to_string());
-    if error.class == ErrorClass::Precondition { pause.min(AFTER_CONFLICT * 10) } else { pause }
+    tracing::warn!(%error, reason = error.reason, "a call to the API server failed; trying again");
+    context.failed(uid, generation, error.to_string(), LONGEST_PAUSE)
 }
 
 async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -> Result<Next, ClusterError> {
     let Some(rollout) = read(namespace, name, uid).await? else {
-        context.forget(uid);
         return Ok(Next::Wait(REST));
     };
     let plan = plan::build(name, &rollout.spec);
@@ -174,9 +179,7 @@ fn tell(rollout: &DatabaseRollout, decision: &Decision, context: &Context) {
             tracing::info!(stage = note.stage, attempt, reason = note.reason, "{}", note.message);
         }
         context.metrics.transition(note.reason);
-        // Beside the loop: an event must not hold up a rollback.
-        let (recorder, rollout, note) = (context.recorder.clone(), rollout.clone(), note.clone());
-        tokio::spawn(async move { cluster::publish(&recorder, &rollout, &note).await });
+        context.events.tell(rollout, note);
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{
     postgres::{ConnectionUri, Target},
 };
 
+/// Longest message or measurement of a check in the status.
+const EVIDENCE_MAX_CHARS: usize = 256;
+
 /// One attempt, ready to run.
 pub(super) struct Job {
     digest: String,
@@ -29,6 +32,7 @@ enum Work {
     Checks {
         checks: Vec<Check>,
         sides: Sides,
+        asks_legacy: bool,
     },
     Soak {
         checks: Vec<Check>,
@@ -92,7 +96,11 @@ fn prepare(
     Ok(match &id.scope {
         AttemptScope::Checks(name) => {
             let stage = stage(spec, name)?;
-            Work::Checks { checks: stage.checks.clone(), sides: sides(stage)? }
+            Work::Checks {
+                checks: stage.checks.clone(),
+                sides: sides(stage)?,
+                asks_legacy: !is_touched(snapshot),
+            }
         }
         AttemptScope::Soak(name) => {
             let stage = stage(spec, name)?;
@@ -123,6 +131,13 @@ fn prepare(
         }
         AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
     })
+}
+
+/// Before the first promotion legacy must be shown to serve: an automatic rollback will ask the same question, and a way
+/// back that was never open is none.
+fn is_touched(snapshot: &Snapshot) -> bool {
+    let stages = snapshot.rollout().status.iter().flat_map(|status| &status.recorded.stages);
+    stages.into_iter().any(|stage| stage.promoted_at.is_some())
 }
 
 fn stage<'a>(spec: &'a DatabaseRolloutSpec, name: &str) -> Result<&'a Stage, String> {
@@ -191,7 +206,13 @@ fn target(snapshot: &Snapshot, configuration: &Configuration) -> Result<Target, 
 
 async fn carry_out(work: Work) -> Report {
     match work {
-        Work::Checks { checks, sides } => checks_report(ask_all(&checks, &sides).await),
+        Work::Checks { checks, sides, asks_legacy } => {
+            let mut answers = ask_all(&checks, &sides).await;
+            if asks_legacy {
+                answers.push(checks::probe(&sides.legacy, "way-back").await);
+            }
+            checks_report(answers)
+        }
         Work::Soak { checks, sides, interval, until } => soak(&checks, &sides, interval, until).await,
         Work::Final { groups } => {
             let mut answers = Vec::new();
@@ -216,7 +237,7 @@ async fn carry_out(work: Work) -> Report {
 async fn ask_all(questions: &[Check], sides: &Sides) -> Vec<CheckResult> {
     let mut answers = Vec::with_capacity(questions.len());
     for check in questions {
-        answers.push(checks::run(check, sides).await);
+        answers.push(bounded(checks::run(check, sides).await));
     }
     answers
 }
@@ -237,6 +258,23 @@ async fn soak(questions: &[Check], sides: &Sides, interval: Duration, until: Tim
         }
         tokio::time::sleep(interval.min(left)).await;
     }
+}
+
+/// All evidence of a rollout must fit into its status.
+fn bounded(mut answer: CheckResult) -> CheckResult {
+    answer.message = clip(answer.message);
+    answer.measured = answer.measured.map(clip);
+    answer.expected = answer.expected.map(clip);
+    answer.baseline = answer.baseline.map(clip);
+    answer
+}
+
+fn clip(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_MAX_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 fn checks_report(checks: Vec<CheckResult>) -> Report {

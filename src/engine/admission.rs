@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{
     model::{CopyState, Outlook},
-    pass::{Pass, WORLD_POLL},
+    pass::{Pass, WORLD_POLL, clip},
     reasons, run_is_over,
 };
 use crate::{
-    api::{OnFailure, Phase, Recorded, RollbackPhase, StagePhase, StageRecord},
+    api::{Failure, OnFailure, Phase, Recorded, StagePhase, StageRecord},
     plan::{Footprint, Plan},
 };
 
@@ -33,6 +33,14 @@ pub(super) fn admit<'a>(pass: &mut Pass<'a>) -> Result<&'a Plan, Outlook> {
     }
     sync_stages(&mut pass.next, plan);
     Ok(plan)
+}
+
+/// Whether the spec would be admitted as it is.
+pub(super) fn is_admissible(pass: &Pass<'_>) -> bool {
+    let observed = pass.input.observed;
+    pass.input.plan.is_ok_and(|plan| {
+        observed.conflicts.is_empty() && changed_footprints(plan, &pass.next, &observed.copy).is_empty()
+    })
 }
 
 fn rejected(pass: &Pass<'_>, reason: &str, faults: &[String]) -> Outlook {
@@ -113,7 +121,7 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     if let Some(failure) = pass.next.failure.clone() {
         let released = failure.retry != pass.input.command.retry || failure.plan != plan.fingerprint;
         if !released {
-            return Some(held(pass, &failure.message, &failure.stage));
+            return Some(latched_outlook(pass, &failure));
         }
         pass.next.failure = None;
         let why = if failure.retry == pass.input.command.retry {
@@ -143,22 +151,25 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     None
 }
 
-fn held(pass: &Pass<'_>, message: &str, stage: &str) -> Outlook {
-    let rolled_back = run_is_over(pass);
-    let (phase, what) = if rolled_back {
-        (Phase::RolledBack, "back on legacy")
-    } else {
-        (Phase::Held, "held, nothing is changed")
-    };
-    let stage = if stage.is_empty() { String::new() } else { format!("stage {stage}: ") };
+/// Where a latched failure has left the rollout, and how to go on.
+pub(super) fn latched_outlook(pass: &Pass<'_>, failure: &Failure) -> Outlook {
+    let stage = if failure.stage.is_empty() { String::new() } else { format!("stage {}: ", failure.stage) };
+    let what = format!("{stage}{}", failure.message);
+    let go_on = "To go on, mend the cause and give spec.retry a new value";
+    if run_is_over(pass) {
+        let rollback =
+            pass.next.rollback.as_ref().map(|rollback| rollback.message.clone()).unwrap_or_default();
+        return Outlook {
+            stalled: Some(reasons::ROLLED_BACK),
+            ..Pass::outlook(Phase::RolledBack, format!("on legacy: {rollback}, after: {what}. {go_on}"))
+        };
+    }
     Outlook {
-        phase,
-        message: format!(
-            "{what}, after: {stage}{message}. To go on, mend the cause and give spec.retry a new value{}",
-            if rolled_back { "" } else { ", or set activeConfig: Legacy" }
-        ),
-        stalled: Some(if rolled_back { reasons::ROLLED_BACK } else { reasons::HELD }),
-        ..Outlook::default()
+        stalled: Some(reasons::HELD),
+        ..Pass::outlook(
+            Phase::Held,
+            format!("held, nothing is changed, after: {what}. {go_on}, or set activeConfig: Legacy"),
+        )
     }
 }
 
@@ -185,7 +196,9 @@ pub(super) fn reset(stage: &mut StageRecord) {
     *stage = StageRecord {
         name: std::mem::take(&mut stage.name),
         attempt: stage.attempt,
+        soak_attempt: stage.soak_attempt,
         promoted_at: stage.promoted_at.take(),
+        writes: stage.writes,
         bindings: std::mem::take(&mut stage.bindings),
         ..StageRecord::default()
     };
@@ -224,6 +237,16 @@ fn waiting(_pass: &Pass<'_>, reason: &'static str, what: &str) -> Outlook {
     }
 }
 
+/// Whether going back would lose writes that nobody has accepted to lose: a stage is promoted, may write, and says Hold.
+/// Then no other stage's failure takes it back.
+fn holds_writes(pass: &Pass<'_>, plan: &Plan) -> bool {
+    pass.next
+        .stages
+        .iter()
+        .filter(|record| record.promoted_at.is_some() && record.writes)
+        .any(|record| plan.stage(&record.name).is_none_or(|stage| stage.on_failure == OnFailure::Hold))
+}
+
 /// Latches a failure and, where the policy says so, begins the way back.
 pub(super) fn fail(
     pass: &mut Pass<'_>,
@@ -237,8 +260,10 @@ pub(super) fn fail(
         return;
     }
     pass.drop_effect();
+    let message = &clip(message);
+    let policy = if holds_writes(pass, plan) { OnFailure::Hold } else { policy };
     pass.warn(reason, stage, message);
-    pass.next.failure = Some(crate::api::Failure {
+    pass.next.failure = Some(Failure {
         stage: stage.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),
@@ -250,7 +275,4 @@ pub(super) fn fail(
         OnFailure::Hold => pass.warn(reasons::HELD, stage, format!("held after: {message}")),
         OnFailure::Rollback => super::rollback::begin(pass, crate::api::RollbackTrigger::Automatic, message),
     }
-    debug_assert!(
-        pass.next.rollback.as_ref().is_none_or(|r| r.run <= pass.next.run || r.phase == RollbackPhase::Done)
-    );
 }

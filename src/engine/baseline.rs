@@ -94,7 +94,13 @@ pub(super) fn copy_damage(pass: &Pass<'_>) -> Option<String> {
 
 /// Measures legacy, before the first promotion and never after it.
 pub(super) fn measure(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
-    let planned = plan.baseline.as_ref()?;
+    let Some(planned) = plan.baseline.as_ref() else {
+        // No longer asked for: a measurement in progress is given up.
+        if let Some(record) = pass.next.baseline.as_mut().filter(|record| record.result.is_none()) {
+            record.started_at = None;
+        }
+        return None;
+    };
     let record = pass.next.baseline.clone().unwrap_or_default();
     let measured = record.result.is_some() && record.digest == planned.digest;
     if measured || pass.touched() {

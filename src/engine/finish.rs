@@ -4,7 +4,7 @@ use super::{
     admission,
     model::{AttemptId, AttemptScope, CopyState, Effect, Outlook},
     pass::{ATTEMPT_POLL, AttemptView, Pass, SETBACKS_MAX, WORLD_POLL, copy_name, sentences, worst},
-    reasons,
+    reasons, stage,
 };
 use crate::{
     api::{ActiveConfig, FinalValidation, Phase, Verdict},
@@ -104,6 +104,10 @@ fn complete(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
 
 /// Completed, and within the rollback window.
 fn completed(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
+    if let Some(conflict) = stage::ownership_conflict(pass, plan) {
+        pass.look_again(WORLD_POLL);
+        return stage::conflict_outlook(Phase::Completed, &conflict);
+    }
     let since = pass.next.completed_at.clone();
     pass.look_again(plan.rollback_window.saturating_sub(pass.elapsed(since.as_ref())));
     let window = jiff::SignedDuration::try_from(plan.rollback_window).unwrap_or(jiff::SignedDuration::MAX);
@@ -121,25 +125,22 @@ pub(super) fn after_window(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> 
     if pass.elapsed(Some(&since)) < plan.rollback_window {
         return None;
     }
-    if pass.input.observed.copy == CopyState::Absent {
-        pass.next.released_at = Some(pass.now());
-        pass.note(
-            reasons::LEGACY_RELEASED,
-            "",
-            "the rollback window is over; the preserved legacy configuration was deleted",
-        );
-        return Some(released(pass));
-    }
-    let secret_names = (1..=pass.next.run).map(|run| copy_name(pass.input.name, run)).collect();
-    pass.take(Effect::Release { secret_names });
-    Some(Pass::outlook(
-        Phase::Completed,
-        "the rollback window is over; deletes the preserved legacy configuration".to_owned(),
-    ))
+    // Recorded before anything is deleted: whoever comes back to it knows that the way back is gone.
+    pass.next.released_at = Some(pass.now());
+    pass.note(
+        reasons::LEGACY_RELEASED,
+        "",
+        "the rollback window is over; the preserved legacy configuration is deleted",
+    );
+    Some(released(pass))
 }
 
 /// The end: nothing is looked at or changed any more.
 pub(super) fn released(pass: &mut Pass<'_>) -> Outlook {
+    if matches!(pass.input.observed.copy, CopyState::Intact { .. } | CopyState::Damaged(_)) {
+        let secret_names = (1..=pass.next.run).map(|run| copy_name(pass.input.name, run)).collect();
+        pass.take(Effect::Release { secret_names });
+    }
     if pass.input.command.active == ActiveConfig::Legacy {
         pass.look_again(WORLD_POLL * 60);
         return Outlook {
@@ -151,8 +152,14 @@ pub(super) fn released(pass: &mut Pass<'_>) -> Outlook {
             )
         };
     }
-    Pass::outlook(
+    let outlook = Pass::outlook(
         Phase::Completed,
         "finished: the application runs on the candidate, and the rollback window is over".to_owned(),
-    )
+    );
+    let validated = pass.next.final_validation.as_ref().map(|validation| validation.digest.as_str());
+    if pass.input.plan.is_ok_and(|plan| validated == Some(plan.fingerprint.as_str())) {
+        return outlook;
+    }
+    let why = "it is finished; for another move, create another DatabaseRollout".to_owned();
+    Outlook { rejected: Some(("Finished".to_owned(), why)), ..outlook }
 }

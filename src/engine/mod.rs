@@ -37,7 +37,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
 /// The attempts that the record still wants; a process that runs others cancels them.
 #[must_use]
 pub fn wanted_attempts(decision: &Decision) -> Vec<AttemptId> {
-    pass::wanted_attempts(&decision.recorded, decision.outlook.phase)
+    pass::wanted_attempts(&decision.recorded, &decision.outlook)
 }
 
 /// From the most urgent to the least: a rollback outranks everything.

@@ -124,6 +124,9 @@ pub struct WorkloadObserved {
     pub pods: Pods,
 }
 
+/// Container restarts of a new pod after which it is taken to be crashing, not starting.
+const CRASH_RESTARTS: i64 = 3;
+
 /// The pods of a workload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pods {
@@ -135,8 +138,10 @@ pub struct Pods {
     pub ready: i64,
     /// Pods of an earlier template that are not gone.
     pub old: i64,
-    /// Container restarts of the pods of the present template.
+    /// Container restarts of the pods of the present template, in all.
     pub restarts: i64,
+    /// Container restarts of that one of them that restarted most.
+    pub most_restarts: i64,
     /// Pods of an earlier template that are not ready and that the workload's controller will not replace.
     pub stuck: Vec<PodReference>,
 }
@@ -155,6 +160,12 @@ impl Pods {
     #[must_use]
     pub fn settled(&self) -> bool {
         self.template_seen && self.old == 0 && self.ready >= self.desired
+    }
+
+    /// A pod of the present template has restarted so often that it crashes, rather than starts.
+    #[must_use]
+    pub fn is_crashing(&self) -> bool {
+        self.most_restarts >= CRASH_RESTARTS
     }
 }
 

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::model::{AttemptId, AttemptScope, AttemptState, Decision, Effect, Input, Note, Outlook, Report};
 use crate::api::{
-    CheckResult, HistoryEntry, Intent, Phase, Recorded, RollbackPhase, StagePhase, StageRecord, Verdict,
+    BaselineRecord, CheckResult, HistoryEntry, Intent, Phase, Recorded, RollbackPhase, StagePhase,
+    StageRecord, Verdict,
 };
 
 /// Transitions kept in the status.
@@ -16,6 +17,8 @@ const HISTORY_MAX: usize = 30;
 pub(super) const SETBACKS_MAX: i64 = 3;
 /// Pause after the first setback; doubles with each.
 const SETBACK_PAUSE_SECONDS: i64 = 5;
+/// Pause between two tries of the same effect.
+const REPEAT_PAUSE: Duration = Duration::from_secs(1);
 /// How soon to look again while pods are being replaced.
 pub(super) const PODS_POLL: Duration = Duration::from_millis(400);
 /// How soon to look again for something that somebody has to create or allow.
@@ -35,13 +38,15 @@ pub(super) struct Pass<'a> {
     effect: Option<Effect>,
     notes: Vec<Note>,
     wake: Option<Duration>,
+    /// The journal is what tells how long ago the effect was tried, so it stays until then.
+    waits_to_repeat: bool,
 }
 
 impl<'a> Pass<'a> {
     pub fn new(input: &'a Input<'a>) -> Self {
         // The observation is newer than the journalled effect: whatever became of it has been seen by now.
         let next = Recorded { journal: None, ..input.recorded.clone() };
-        Self { input, next, effect: None, notes: Vec::new(), wake: None }
+        Self { input, next, effect: None, notes: Vec::new(), wake: None, waits_to_repeat: false }
     }
 
     /// Claims the pass's one effect. `false`: another has it, so nothing that depends on this one may be recorded yet.
@@ -50,8 +55,21 @@ impl<'a> Pass<'a> {
             self.look_again(Duration::ZERO);
             return false;
         }
+        if let Some(pause) = self.pause_before_repeating(&effect) {
+            self.waits_to_repeat = true;
+            self.look_again(pause);
+            return false;
+        }
         self.effect = Some(effect);
         true
+    }
+
+    /// An effect that is asked for again right away has failed, or was undone at once. It is tried again, but not as fast
+    /// as the API server answers.
+    fn pause_before_repeating(&self, effect: &Effect) -> Option<Duration> {
+        let last = self.input.recorded.journal.as_ref().filter(|last| last.effect == effect.to_string())?;
+        let since = self.elapsed(last.since.as_ref());
+        (since < REPEAT_PAUSE).then(|| REPEAT_PAUSE.saturating_sub(since))
     }
 
     /// Gives the pass's effect up: what was to be done forward is not done once something has failed. An attempt that
@@ -75,14 +93,15 @@ impl<'a> Pass<'a> {
     }
 
     pub fn note(&mut self, reason: &'static str, stage: &str, message: impl Into<String>) {
-        self.push_note(reason, stage, message.into(), false);
+        self.push_note(reason, stage, &message.into(), false);
     }
 
     pub fn warn(&mut self, reason: &'static str, stage: &str, message: impl Into<String>) {
-        self.push_note(reason, stage, message.into(), true);
+        self.push_note(reason, stage, &message.into(), true);
     }
 
-    fn push_note(&mut self, reason: &'static str, stage: &str, message: String, warning: bool) {
+    fn push_note(&mut self, reason: &'static str, stage: &str, message: &str, warning: bool) {
+        let message = clip(message);
         self.next.history.push(HistoryEntry {
             at: Some(self.now()),
             reason: reason.to_owned(),
@@ -149,6 +168,9 @@ impl<'a> Pass<'a> {
     }
 
     pub fn into_decision(mut self, outlook: Outlook) -> Decision {
+        if self.waits_to_repeat {
+            self.next.journal.clone_from(&self.input.recorded.journal);
+        }
         if let Some(effect) = self.effect.as_ref().filter(|effect| effect.is_external()) {
             self.next.journal = Some(Intent { effect: effect.to_string(), since: Some(self.now()) });
         }
@@ -170,6 +192,17 @@ pub(super) enum AttemptView<'a> {
     Finished(&'a Report),
 }
 
+/// Longest message that is recorded: a status must fit into the API server's store whatever fails, or nothing could be
+/// recorded any more, not even a rollback.
+const MESSAGE_MAX_CHARS: usize = 512;
+
+pub(super) fn clip(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_MAX_CHARS) {
+        None => message.to_owned(),
+        Some((end, _)) => format!("{}…", &message[..end]),
+    }
+}
+
 /// The verdict of several checks is the worst of them; of none, a pass.
 pub(super) fn worst(checks: &[CheckResult]) -> Verdict {
     checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Pass)
@@ -186,7 +219,7 @@ pub(super) fn sentences(checks: &[CheckResult], verdict: Verdict) -> String {
 }
 
 /// The attempts that a record wants to go on.
-pub(super) fn wanted_attempts(recorded: &Recorded, phase: Phase) -> Vec<AttemptId> {
+pub(super) fn wanted_attempts(recorded: &Recorded, outlook: &Outlook) -> Vec<AttemptId> {
     let mut wanted = Vec::new();
     if let Some(rollback) =
         recorded.rollback.as_ref().filter(|rollback| rollback.phase != RollbackPhase::Done)
@@ -194,10 +227,12 @@ pub(super) fn wanted_attempts(recorded: &Recorded, phase: Phase) -> Vec<AttemptI
         wanted.push(AttemptId { scope: AttemptScope::LegacyProbe, number: rollback.attempt });
         return wanted;
     }
-    if matches!(phase, Phase::RolledBack | Phase::Completed) {
+    // What a spec that was not accepted asks for is not asked.
+    if matches!(outlook.phase, Phase::RolledBack | Phase::Completed) || outlook.rejected.is_some() {
         return wanted;
     }
-    if let Some(baseline) = recorded.baseline.as_ref().filter(|baseline| baseline.result.is_none()) {
+    let measuring = |baseline: &&BaselineRecord| baseline.result.is_none() && baseline.started_at.is_some();
+    if let Some(baseline) = recorded.baseline.as_ref().filter(measuring) {
         wanted.push(AttemptId { scope: AttemptScope::Baseline, number: baseline.attempt });
     }
     if let Some(validation) = recorded.final_validation.as_ref().filter(|validation| !validation.passed) {
@@ -208,11 +243,11 @@ pub(super) fn wanted_attempts(recorded: &Recorded, phase: Phase) -> Vec<AttemptI
 }
 
 fn stage_attempt(stage: &StageRecord) -> Option<AttemptId> {
-    let scope = match stage.phase {
-        StagePhase::Checking => AttemptScope::Checks(stage.name.clone()),
-        StagePhase::Loading => AttemptScope::Load(stage.name.clone()),
-        StagePhase::Soaking => AttemptScope::Soak(stage.name.clone()),
+    let (scope, number) = match stage.phase {
+        StagePhase::Checking => (AttemptScope::Checks(stage.name.clone()), stage.attempt),
+        StagePhase::Loading => (AttemptScope::Load(stage.name.clone()), stage.attempt),
+        StagePhase::Soaking => (AttemptScope::Soak(stage.name.clone()), stage.soak_attempt),
         _ => return None,
     };
-    Some(AttemptId { scope, number: stage.attempt })
+    Some(AttemptId { scope, number })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     admission, baseline,
-    model::{AttemptId, AttemptScope, Effect, Outlook, StageObserved, WorkloadObserved},
+    model::{AttemptId, AttemptScope, BindingObserved, Effect, Outlook, StageObserved},
     pass::{ATTEMPT_POLL, AttemptView, Pass, WORLD_POLL, worst},
     reasons, run_is_over,
     workload::{self, Restarting},
@@ -55,7 +55,7 @@ pub(super) fn step(pass: &mut Pass<'_>) -> Option<Outlook> {
         && rollback.trigger == RollbackTrigger::Automatic
         && pass.touched()
     {
-        if retried(pass) {
+        if retried(pass) && admission::is_admissible(pass) {
             pass.next.rollback =
                 Some(Rollback { phase: RollbackPhase::Done, run: rollback.run - 1, ..rollback });
             return None;
@@ -204,18 +204,27 @@ fn restore(pass: &mut Pass<'_>) -> Outlook {
 /// restart waits for the keys of each, so that no pod starts on a mixture. `true`: all of them are restarted.
 fn restart_restored(pass: &mut Pass<'_>, unrestored: &[WorkloadReference]) -> bool {
     let number = pass.next.rollback.as_ref().map_or(0, |rollback| rollback.number);
-    let token = workload::legacy_token(pass, number);
     let mut all = true;
     for index in in_reverse_order(pass) {
         let name = pass.next.stages[index].name.clone();
-        let Some(seen) = pass.input.observed.backward.get(&name) else {
-            continue;
-        };
-        let restored: Vec<WorkloadObserved> =
-            seen.workloads.iter().filter(|w| !unrestored.contains(&w.workload)).cloned().collect();
-        all &= workload::restart_all(pass, &name, &restored, &token);
+        let Some(seen) = pass.input.observed.backward.get(&name) else { continue };
+        for workload in seen.workloads.iter().filter(|w| !unrestored.contains(&w.workload)) {
+            let token = workload::legacy_token(pass, number, restores(pass, &workload.workload));
+            all &= workload::restart(pass, &name, workload, &token);
+        }
     }
     all
+}
+
+/// How often keys that a workload reads were put back: pods that started before the last time may have read others.
+fn restores(pass: &Pass<'_>, workload: &WorkloadReference) -> i64 {
+    let reads = |name: &str| {
+        let seen = pass.input.observed.backward.get(name);
+        seen.is_some_and(|seen| seen.workloads.iter().any(|w| w.workload == *workload))
+    };
+    let bindings =
+        pass.next.stages.iter().filter(|record| reads(&record.name)).flat_map(|record| &record.bindings);
+    bindings.map(|binding| binding.restores).sum()
 }
 
 fn unpreserved(pass: &Pass<'_>) -> Option<String> {
@@ -237,36 +246,42 @@ fn restore_keys(pass: &mut Pass<'_>, index: usize, seen: &StageObserved) -> Opti
     let mut blockers = Vec::new();
     for binding in &seen.bindings {
         let object = binding.object.to_string();
+        let Some(legacy) = &binding.legacy else { continue };
         if binding.live.is_none() {
             restored = false;
             blockers.push(format!("{object} does not exist any more; create it, its keys will be put back"));
-            continue;
-        }
-        if binding.live == binding.legacy {
-            continue;
-        }
-        restored = false;
-        let restores = binding_record(pass, index, &object).restores;
-        if restores >= RESTORES_BEFORE_CONFLICT {
-            let who = binding.other_manager.as_deref().unwrap_or("an unnamed manager");
-            blockers.push(format!("{who} keeps changing the restored keys of {object}"));
-            let retry_at = pass.next.rollback.as_ref().and_then(|r| r.retry_at.clone());
-            if pass.is_before(retry_at.as_ref()) {
-                continue;
-            }
-        }
-        let stage = pass.next.stages[index].name.clone();
-        if pass.effect_taken() {
-            continue;
-        }
-        pass.take(Effect::Restore { stage, object: binding.object.clone() });
-        binding_record(pass, index, &object).restores += 1;
-        if restores + 1 >= RESTORES_BEFORE_CONFLICT {
-            let retry_at = pass.after(CONTESTED_RESTORE_PAUSE);
-            set(pass, |r| r.retry_at = Some(retry_at));
+        } else if binding.live.as_ref() != Some(legacy) {
+            restored = false;
+            blockers.extend(restore_one(pass, index, binding, legacy));
         }
     }
     (!restored).then_some(blockers)
+}
+
+/// Asks for the legacy values of one object. Somebody who keeps changing them is named, and then they are put back more
+/// rarely, but never given up.
+fn restore_one(pass: &mut Pass<'_>, index: usize, binding: &BindingObserved, legacy: &str) -> Option<String> {
+    let object = binding.object.to_string();
+    // Until it is restored the fields are cutover's own, unless somebody else has written them since.
+    let other = binding.other_manager.as_deref();
+    let restores = binding_record(pass, index, &object).restores;
+    let contested = restores >= RESTORES_BEFORE_CONFLICT && other.is_some();
+    let retry_at = pass.next.rollback.as_ref().and_then(|rollback| rollback.retry_at.clone());
+    let waits = contested && pass.is_before(retry_at.as_ref());
+    if !waits && !pass.effect_taken() {
+        let stage = pass.next.stages[index].name.clone();
+        if pass.take(Effect::Restore { stage, object: binding.object.clone() }) {
+            let record = binding_record(pass, index, &object);
+            record.restores += 1;
+            legacy.clone_into(&mut record.intended);
+            let retry_at = pass.after(CONTESTED_RESTORE_PAUSE);
+            set(pass, |rollback| rollback.retry_at = contested.then_some(retry_at));
+        }
+    }
+    contested.then(|| {
+        let who = other.unwrap_or("an unnamed manager");
+        format!("{who} keeps changing the restored keys of {object}")
+    })
 }
 
 fn binding_record<'p>(pass: &'p mut Pass<'_>, stage: usize, object: &str) -> &'p mut BindingRecord {
@@ -369,23 +384,17 @@ fn finish(pass: &mut Pass<'_>) -> Outlook {
         r.retry_at = None;
     });
     pass.note(reasons::ROLLED_BACK, "", message);
-    pass.look_again(Duration::ZERO);
-    resting(pass)
+    resting_on_legacy(pass)
 }
 
-/// `activeConfig: Legacy`, and the application is on legacy.
-pub(super) fn resting_on_legacy(pass: &mut Pass<'_>) -> Outlook {
-    resting(pass)
-}
-
-fn resting(pass: &Pass<'_>) -> Outlook {
+/// The application is on legacy, and stays there until somebody says otherwise.
+pub(super) fn resting_on_legacy(pass: &Pass<'_>) -> Outlook {
+    if let Some(failure) = &pass.next.failure {
+        return admission::latched_outlook(pass, failure);
+    }
     let message = match &pass.next.rollback {
         Some(rollback) if rollback.run == pass.next.run => format!("on legacy: {}", rollback.message),
         _ => "on legacy by activeConfig: Legacy; nothing was begun".to_owned(),
     };
-    let automatic = pass.next.failure.is_some();
-    Outlook {
-        stalled: automatic.then_some(reasons::ROLLED_BACK),
-        ..Pass::outlook(Phase::RolledBack, message)
-    }
+    Pass::outlook(Phase::RolledBack, message)
 }

@@ -65,16 +65,7 @@ pub(super) fn step_all(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
     }
     if let Some(conflict) = ownership_conflict(pass, plan) {
         pass.look_again(WORLD_POLL);
-        return Some(Outlook {
-            stalled: Some(reasons::OWNERSHIP_CONFLICT),
-            ownership_conflict: Some(conflict.clone()),
-            ..Pass::outlook(
-                Phase::Progressing,
-                format!(
-                    "held: {conflict}. Make that manager leave the keys alone, or set activeConfig: Legacy"
-                ),
-            )
-        });
+        return Some(conflict_outlook(Phase::Progressing, &conflict));
     }
     let nothing = StageObserved::default();
     for stage in &plan.stages {
@@ -139,7 +130,7 @@ fn begin(step: &mut Step<'_, '_>) {
         );
         return step.say(message);
     };
-    let changes_nothing = step.seen.bindings.iter().all(|binding| binding.live == binding.desired);
+    let changes_nothing = step.seen.bindings.iter().all(|binding| binding.legacy == binding.desired);
     if changes_nothing && step.record().promoted_at.is_none() {
         step.pass.look_again(WORLD_POLL);
         return step.say(
@@ -180,8 +171,20 @@ fn start_attempt(
     step.pass.take(Effect::StartAttempt { id: AttemptId { scope, number }, digest, until })
 }
 
+/// Another manager has changed what a stage wrote: said, and nothing done.
+pub(super) fn conflict_outlook(phase: Phase, conflict: &str) -> Outlook {
+    Outlook {
+        stalled: Some(reasons::OWNERSHIP_CONFLICT),
+        ownership_conflict: Some(conflict.to_owned()),
+        ..Pass::outlook(
+            phase,
+            format!("held: {conflict}. Make that manager leave the keys alone, or set activeConfig: Legacy"),
+        )
+    }
+}
+
 /// Whether another manager has changed, since, what a promoted stage wrote. Reported, never fought.
-fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
+pub(super) fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
     for record in &pass.next.stages {
         let seen = pass.input.observed.forward.get(&record.name)?;
         for binding in &seen.bindings {
@@ -190,8 +193,8 @@ fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
             else {
                 continue;
             };
-            let as_written =
-                binding.live.as_ref() == Some(&written.written) || binding.live == binding.desired;
+            let ours = [Some(&written.written), Some(&written.intended), binding.desired.as_ref()];
+            let as_written = ours.contains(&binding.live.as_ref());
             if !as_written && !superseded(pass, plan, record, binding) {
                 let who = binding.other_manager.as_deref().unwrap_or("an unnamed manager");
                 return Some(match binding.live {
@@ -206,8 +209,9 @@ fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
 
 /// Whether a stage promoted later sets one of the same keys on purpose.
 fn superseded(pass: &Pass<'_>, plan: &Plan, record: &StageRecord, binding: &super::BindingObserved) -> bool {
-    plan.stages.iter().filter(|other| other.name != record.name).any(|other| {
-        let later = pass.stage(&other.name).is_some_and(|r| r.promoted_at > record.promoted_at);
+    let after = plan.stages.iter().skip_while(|stage| stage.name != record.name).skip(1);
+    after.into_iter().any(|other| {
+        let later = pass.stage(&other.name).is_some_and(|r| r.promoted_at.is_some());
         let shares = other
             .footprint
             .bindings
@@ -225,20 +229,12 @@ fn failed(pass: &mut Pass<'_>) -> Outlook {
 }
 
 fn progressing(pass: &Pass<'_>) -> Outlook {
-    let active = |record: &&StageRecord| {
-        !matches!(record.phase, StagePhase::Waiting | StagePhase::Done)
-            || !record.message.starts_with("waits for ")
-    };
-    let mut told: Vec<String> = pass
-        .next
-        .stages
-        .iter()
-        .filter(|record| record.phase != StagePhase::Done)
-        .filter(active)
-        .map(tell)
-        .collect();
+    let undone = || pass.next.stages.iter().filter(|record| record.phase != StagePhase::Done);
+    let mut told: Vec<String> =
+        undone().filter(|record| record.phase != StagePhase::Waiting).map(tell).collect();
     if told.is_empty() {
-        told = pass.next.stages.iter().filter(|record| record.phase != StagePhase::Done).map(tell).collect();
+        // Those that wait for other stages only repeat what those say.
+        told = undone().map(tell).collect();
     }
     Pass::outlook(Phase::Progressing, told.join("; "))
 }

@@ -206,10 +206,7 @@ impl Facts<'_> {
             .recorded
             .stages
             .iter()
-            .filter(|record| record.promoted_at.is_some())
-            .filter(|record| {
-                self.plan.is_none_or(|plan| plan.stage(&record.name).is_none_or(|stage| stage.writes))
-            })
+            .filter(|record| record.promoted_at.is_some() && record.writes)
             .map(|record| record.name.as_str())
             .collect();
         if writing.is_empty() {

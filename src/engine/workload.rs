@@ -5,9 +5,6 @@ use super::{
     pass::{PODS_POLL, Pass},
 };
 
-/// Container restarts of new pods after which they are taken to be crashing, not starting.
-pub(super) const CRASH_RESTARTS: i64 = 3;
-
 /// What the pod templates of a stage's workloads carry on the candidate. Names the stage, too: two stages in a row may
 /// restart one workload, each for its own keys.
 pub(super) fn candidate_token(pass: &Pass<'_>, stage: &str, attempt: i64) -> String {
@@ -15,8 +12,10 @@ pub(super) fn candidate_token(pass: &Pass<'_>, stage: &str, attempt: i64) -> Str
 }
 
 /// What the pod templates of all workloads carry after a rollback.
-pub(super) fn legacy_token(pass: &Pass<'_>, rollback: i64) -> String {
-    format!("{}/{}/legacy/{rollback}", pass.input.uid, pass.next.run)
+///
+/// `restores` counts how often the keys were put back: a pod that started before the last time may have read others.
+pub(super) fn legacy_token(pass: &Pass<'_>, rollback: i64, restores: i64) -> String {
+    format!("{}/{}/legacy/{rollback}/{restores}", pass.input.uid, pass.next.run)
 }
 
 /// How far the workloads of a stage are.
@@ -31,57 +30,52 @@ pub(super) enum Restarting {
     Missing(String),
 }
 
-/// Restarts every workload that does not carry `token` yet.
-///
-/// Returns `true` once all of them do (or are gone): nothing of the old configuration starts any more.
-pub(super) fn restart_all(
-    pass: &mut Pass<'_>,
-    stage: &str,
-    workloads: &[WorkloadObserved],
-    token: &str,
-) -> bool {
-    let mut all = true;
-    for workload in workloads.iter().filter(|w| w.exists && w.token.as_deref() != Some(token)) {
-        all = false;
-        if !pass.effect_taken() {
-            pass.take(Effect::Restart {
-                stage: stage.to_owned(),
-                workload: workload.workload.clone(),
-                token: token.to_owned(),
-            });
-        }
+/// Restarts a workload that does not carry `token` yet. `true` once it does, or is gone: nothing of the old configuration
+/// starts any more.
+pub(super) fn restart(pass: &mut Pass<'_>, stage: &str, workload: &WorkloadObserved, token: &str) -> bool {
+    if !workload.exists || workload.token.as_deref() == Some(token) {
+        return true;
     }
-    if !all {
-        pass.look_again(std::time::Duration::ZERO);
+    if !pass.effect_taken() {
+        pass.take(Effect::Restart {
+            stage: stage.to_owned(),
+            workload: workload.workload.clone(),
+            token: token.to_owned(),
+        });
     }
-    all
+    false
 }
 
 /// How far the pods are. Pods of an earlier template that can never become ready are deleted where their workload's
 /// controller does not replace them: a restart must not need them.
 pub(super) fn settle(pass: &mut Pass<'_>, stage: &str, workloads: &[WorkloadObserved]) -> Restarting {
-    let mut waiting = Vec::new();
-    for workload in workloads {
-        let name = &workload.workload;
+    let (mut waiting, mut crashing, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for workload in workloads.iter().filter(|workload| !workload.exists || !workload.pods.settled()) {
+        let (name, pods) = (&workload.workload, &workload.pods);
         if !workload.exists {
-            return Restarting::Missing(format!("{name} does not exist any more"));
-        }
-        if workload.pods.settled() {
+            missing.push(format!("{name} does not exist any more"));
             continue;
         }
-        if workload.pods.restarts >= CRASH_RESTARTS {
-            return Restarting::Crashing(format!("the pods of {name} crash: {}", workload.pods));
-        }
-        if let Some(pod) =
-            workload.pods.stuck.first().filter(|_| workload.pods.template_seen && !pass.effect_taken())
-        {
+        if let Some(pod) = pods.stuck.first().filter(|_| pods.template_seen && !pass.effect_taken()) {
             pass.take(Effect::DeletePod { stage: stage.to_owned(), pod: pod.clone() });
         }
-        waiting.push(format!("{name} ({})", workload.pods));
+        if pods.is_crashing() {
+            crashing.push(format!("the pods of {name} crash: {pods}"));
+        } else {
+            waiting.push(format!("waits for the pods of {name} ({pods})"));
+        }
     }
-    if waiting.is_empty() {
-        return Restarting::Settled;
+    if !waiting.is_empty() || !crashing.is_empty() {
+        pass.look_again(PODS_POLL);
     }
-    pass.look_again(PODS_POLL);
-    Restarting::Waiting(format!("waits for the pods of {}", waiting.join(", ")))
+    // What is there to be awaited comes first: on the way back a workload that is gone must not hide another.
+    if !crashing.is_empty() {
+        Restarting::Crashing(crashing.join("; "))
+    } else if !waiting.is_empty() {
+        Restarting::Waiting(waiting.join("; "))
+    } else if !missing.is_empty() {
+        Restarting::Missing(missing.join("; "))
+    } else {
+        Restarting::Settled
+    }
 }

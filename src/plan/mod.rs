@@ -185,6 +185,8 @@ fn fingerprint(spec: &DatabaseRolloutSpec) -> String {
         paused: false,
         retry: String::new(),
         approved_stages: Vec::new(),
+        // How long the copy stays says nothing about what is moved where.
+        rollback_window: String::new(),
         ..spec.clone()
     };
     // Serializing plain structs with string keys cannot fail; the Debug form identifies the spec just as well.

@@ -42,7 +42,7 @@ async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on
     shop.candidate
         .execute(&format!("DO $$ BEGIN ASSERT {sessions} >= 3, 'not on the candidate'; END $$"))
         .await;
-    shop.assert_no_acknowledged_write_is_lost().await;
+    shop.assert_no_acknowledged_write_is_lost();
     let baseline = status.recorded.baseline.clone().unwrap().result.unwrap();
     assert_eq!(baseline.scheduled, baseline.ok + baseline.errors + baseline.timeouts + baseline.skipped);
     assert!(baseline.p50_us > 0 && baseline.ok > 0);
@@ -102,7 +102,7 @@ async fn a_rollout_waits_for_its_prerequisite_and_a_second_one_is_refused_a_key_
     let refused = shop
         .until_named("third", "is refused", |r| condition(r, "Accepted").is_some_and(|(s, _)| s == "False"))
         .await;
-    assert_eq!(condition(&refused, "Accepted").unwrap().1, "KeyHeldByOtherRollout");
+    assert_eq!(condition(&refused, "Accepted").unwrap().1, "HeldByOtherRollout");
     let message = crate::shop::message_of(&refused);
     assert!(
         message.contains("DATABASE_URL of Secret/api-db") && message.contains("DatabaseRollout/shop"),

@@ -75,7 +75,7 @@ async fn a_completed_rollout_goes_back_and_forth_by_editing_its_spec() {
     assert!(shop.is_on_legacy("api").await && shop.is_on_legacy("reports").await);
     assert!(message_of(&back).contains("verified against the preserved digest"), "{}", message_of(&back));
     assert_eq!(condition(&back, "Ready"), Some(("True".into(), "RolledBack".into())));
-    shop.assert_no_acknowledged_write_is_lost().await;
+    shop.assert_no_acknowledged_write_is_lost();
     shop.edit(json!({"activeConfig": "Candidate"})).await;
     let again = shop.until_phase(Phase::Completed).await;
     assert_eq!(again.status.unwrap().recorded.run, 2);

@@ -263,7 +263,7 @@ impl Shop {
     }
 
     /// Asks every server for every write that it acknowledged to the application, as `shop verify` does.
-    pub async fn assert_no_acknowledged_write_is_lost(&self) {
+    pub fn assert_no_acknowledged_write_is_lost(&self) {
         let verify = Command::new(shop_binary())
             .arg("verify")
             .arg("--ledger")

@@ -6,9 +6,9 @@ use kube::ResourceExt;
 
 use super::Snapshot;
 use crate::{
-    api::{Configuration, DatabaseRollout, Phase, ValueSource, WorkloadReference},
+    api::{Configuration, DatabaseRollout, ValueSource, WorkloadReference},
     cluster::{
-        copy::{Copy, Found, PreservedBinding, PreservedStage, value_to_restore},
+        copy::{Copy, Found, LiveLegacy, PreservedBinding, PreservedStage},
         objects::ConfigObject,
     },
     digest,
@@ -45,8 +45,9 @@ impl Snapshot {
 
     fn unmet_prerequisites(&self) -> Vec<String> {
         let find = |name: &str| self.others.iter().find(|other| other.name_any() == name);
-        let completed =
-            |other: &DatabaseRollout| other.status.as_ref().is_some_and(|s| s.phase == Phase::Completed);
+        let completed = |other: &DatabaseRollout| {
+            other.status.as_ref().is_some_and(|s| s.recorded.completed_at.is_some())
+        };
         self.rollout
             .spec
             .prerequisites
@@ -100,7 +101,7 @@ impl Snapshot {
     }
 
     fn source_value(&self, secret: &str, key: &str) -> Result<&[u8], String> {
-        let reference = ObjectReference { kind: ObjectKind::Secret, name: secret.to_owned() };
+        let reference = self::secret(secret);
         let object = self.object(&reference).ok_or_else(|| format!("{reference} does not exist"))?;
         object.value(key).ok_or_else(|| format!("{reference} has no key {key}"))
     }
@@ -136,7 +137,8 @@ impl Snapshot {
             about.push(found.map(|o| o.uid.clone()).unwrap_or_default().into_bytes());
             about.push(desired.as_ref().map(canonical).unwrap_or_default());
             let keys: Vec<String> = sources.keys().cloned().collect();
-            bindings.push(self.binding(object, keys, desired.as_ref(), None));
+            let legacy = self.preserved_values(&stage.name, object);
+            bindings.push(self.binding(object, keys, desired.as_ref(), legacy.as_ref()));
         }
         let workloads: Vec<WorkloadObserved> =
             stage.footprint.workloads.iter().map(|workload| self.workload_observed(workload)).collect();
@@ -281,25 +283,43 @@ impl Snapshot {
         StageObserved { missing: Vec::new(), digest: None, bindings, workloads }
     }
 
+    /// What a restore would put into an object for a stage; `None` where that is not preserved.
+    fn preserved_values(&self, stage: &str, object: &ObjectReference) -> Option<Values> {
+        let Found::Intact { copy, .. } = &self.copy else { return None };
+        let preserved = copy.stages.iter().find(|preserved| preserved.name == stage)?;
+        let binding = preserved.bindings.iter().find(|binding| binding.object() == *object)?;
+        Some(self.legacy_values(copy, binding))
+    }
+
     /// What a restore puts into an object.
     pub(in crate::cluster) fn legacy_values(&self, copy: &Copy, binding: &PreservedBinding) -> Values {
-        let reference = ObjectReference { kind: ObjectKind::Secret, name: copy.legacy_secret.clone() };
-        let legacy = self.object(&reference);
-        let leads_to_legacy =
-            copy.legacy_endpoint.is_some() && copy.legacy_endpoint == self.legacy_endpoint();
-        binding
-            .values
-            .iter()
-            .map(|(key, value)| (key.clone(), Some(value_to_restore(value, legacy, leads_to_legacy))))
-            .collect()
+        let legacy = LiveLegacy {
+            object: self.object(&secret(&copy.legacy_secret)),
+            leads_to_legacy: copy.legacy_endpoint.is_some()
+                && copy.legacy_endpoint == self.endpoint(&copy.legacy_secret, &copy.legacy_key),
+        };
+        let restored = |value| Some(legacy.value_to_restore(binding.kind, value));
+        binding.values.iter().map(|(key, value)| (key.clone(), restored(value))).collect()
     }
 
     /// Where the legacy connection leads now, without who logs in.
     pub(in crate::cluster) fn legacy_endpoint(&self) -> Option<String> {
         let reference = &self.rollout.spec.legacy.connection.secret_ref;
-        let bytes = self.secret_value(&reference.name, &reference.key)?;
-        parse_uri(bytes).ok().map(|uri| uri.endpoint().to_string())
+        self.endpoint(&reference.name, &reference.key)
     }
+
+    fn endpoint(&self, name: &str, key: &str) -> Option<String> {
+        endpoint_of(self.secret_value(name, key)?)
+    }
+}
+
+fn secret(name: &str) -> ObjectReference {
+    ObjectReference { kind: ObjectKind::Secret, name: name.to_owned() }
+}
+
+/// Where a connection URI leads; `None` for what is none.
+pub(in crate::cluster) fn endpoint_of(bytes: &[u8]) -> Option<String> {
+    parse_uri(bytes).ok().map(|uri| uri.endpoint().to_string())
 }
 
 fn parse_uri(bytes: &[u8]) -> Result<ConnectionUri, String> {

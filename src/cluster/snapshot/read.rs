@@ -7,7 +7,7 @@ use kube::{ResourceExt, api::ListParams};
 
 use super::Snapshot;
 use crate::{
-    api::{Connection, DatabaseRollout, RollbackPhase, StagePhase, WorkloadReference},
+    api::{ActiveConfig, Connection, DatabaseRollout, RollbackPhase, StagePhase, WorkloadReference},
     cluster::{ClusterError, Namespace, call, copy, objects, pods, workloads},
     engine::copy_name,
     plan::{ObjectKind, ObjectReference, Plan},
@@ -36,11 +36,20 @@ impl Snapshot {
         let uid = rollout.uid().unwrap_or_default();
         let copy = copy::read(copy_object.as_ref(), &uid);
 
+        // The way back needs nothing of the candidate: what cannot be read there must not stand in its way.
+        let going_back = going_back(rollout);
+        let plan = plan.filter(|_| !going_back);
         let objects = read_objects(namespace, wanted_objects(rollout, plan, &copy)).await?;
         let workloads = read_workloads(namespace, rollout, wanted_workloads(plan, &copy)).await?;
-        let others = read_others(namespace, rollout).await?;
+        let others = if going_back { Vec::new() } else { read_others(namespace, rollout).await? };
         Ok(Self { rollout: rollout.clone(), objects, workloads, copy, others })
     }
+}
+
+fn going_back(rollout: &DatabaseRollout) -> bool {
+    let rollback = rollout.status.as_ref().and_then(|status| status.recorded.rollback.as_ref());
+    rollout.spec.active_config == ActiveConfig::Legacy
+        || rollback.is_some_and(|rollback| rollback.phase != RollbackPhase::Done)
 }
 
 fn secret(name: &str) -> ObjectReference {
@@ -53,7 +62,8 @@ fn wanted_objects(
     copy: &copy::Found,
 ) -> BTreeSet<ObjectReference> {
     let spec = &rollout.spec;
-    let connections = [Some(&spec.legacy), spec.candidate.as_ref()];
+    let candidate = spec.candidate.as_ref().filter(|_| !going_back(rollout));
+    let connections = [Some(&spec.legacy), candidate];
     let mut wanted: BTreeSet<ObjectReference> =
         connections.into_iter().flatten().map(|c| connection_secret(&c.connection)).collect();
     for stage in plan.into_iter().flat_map(|plan| &plan.stages) {
@@ -110,7 +120,8 @@ async fn read_workloads(
             let Some(workload) = workloads::read(namespace, &reference).await? else {
                 return Ok((reference, None));
             };
-            let pods = if pods_matter { pods::list(namespace, &workload).await? } else { Vec::new() };
+            let pods =
+                if pods_matter { pods::list(namespace, &reference, &workload).await? } else { Vec::new() };
             let summary = pods::summarize(&workload, &pods);
             Ok((reference, Some((workload, summary))))
         })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use super::{Step, promote, start_attempt};
 use crate::{
     api::{CheckResult, StagePhase, Verdict},
@@ -50,12 +52,20 @@ pub(super) fn checking(step: &mut Step<'_, '_>) {
 fn after_checks(step: &mut Step<'_, '_>, count: usize) {
     let name = step.stage.name.clone();
     if step.stage.load.is_none() {
-        step.pass.note(reasons::CHECKS_PASSED, &name, format!("stage {name}: {count} checks passed"));
+        step.pass.note(
+            reasons::CHECKS_PASSED,
+            &name,
+            format!("stage {name}: {count} of {count} checks passed"),
+        );
         return evidence_complete(step);
     }
     let (number, digest) = (step.record().attempt, step.record().digest.clone());
     if start_attempt(step, AttemptScope::Load(name.clone()), number, digest, None) {
-        step.pass.note(reasons::CHECKS_PASSED, &name, format!("stage {name}: {count} checks passed"));
+        step.pass.note(
+            reasons::CHECKS_PASSED,
+            &name,
+            format!("stage {name}: {count} of {count} checks passed"),
+        );
         step.pass.note(reasons::LOAD_STARTED, &name, format!("stage {name}, attempt {number}: load begins"));
         step.record().phase = StagePhase::Loading;
         let seconds = step.stage.load.unwrap_or_default().as_secs();
@@ -81,9 +91,13 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
 }
 
 fn evidence_complete(step: &mut Step<'_, '_>) {
-    let now = step.pass.now();
-    step.record().evidence_at = Some(now);
+    let oldest = oldest_evidence(step);
+    step.record().evidence_at = Some(oldest.clone());
     step.record().setbacks = 0;
+    if step.pass.elapsed(Some(&oldest)) > EVIDENCE_MAX_AGE {
+        // A pause, a hold or a conflict kept it from being read.
+        return step.void_evidence("its evidence is more than 30 minutes old");
+    }
     if step.stage.needs_approval && !approved(step) {
         let name = step.stage.name.clone();
         step.record().phase = StagePhase::AwaitingApproval;
@@ -96,6 +110,14 @@ fn evidence_complete(step: &mut Step<'_, '_>) {
         return;
     }
     promote::start(step);
+}
+
+/// When the first of the attempt's answers was given: evidence is as old as its oldest part.
+fn oldest_evidence(step: &mut Step<'_, '_>) -> MicroTime {
+    let now = step.pass.now();
+    let record = step.record();
+    let checks = record.checks.iter().filter_map(|check| check.finished_at.clone());
+    checks.chain(record.load.as_ref().and_then(|load| load.finished_at.clone())).min().unwrap_or(now)
 }
 
 pub(super) fn awaiting_approval(step: &mut Step<'_, '_>) {

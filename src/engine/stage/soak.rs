@@ -9,7 +9,6 @@ use crate::{
         model::{AttemptScope, Report},
         pass::{ATTEMPT_POLL, AttemptView, PODS_POLL, SETBACKS_MAX, sentences, worst},
         reasons,
-        workload::CRASH_RESTARTS,
     },
 };
 
@@ -49,9 +48,7 @@ pub(super) fn soaking(step: &mut Step<'_, '_>) {
     if step.digest_changed() && step.seen.digest.is_some() {
         return restart_watch(step);
     }
-    if let Some(crash) =
-        step.seen.workloads.iter().find(|w| !w.pods.settled() && w.pods.restarts >= CRASH_RESTARTS)
-    {
+    if let Some(crash) = step.seen.workloads.iter().find(|w| !w.pods.settled() && w.pods.is_crashing()) {
         let message = format!("the pods of {} crash on the candidate: {}", crash.workload, crash.pods);
         return step.fail(reasons::SOAK_FAILED, &message);
     }
@@ -73,7 +70,7 @@ fn restart_watch(step: &mut Step<'_, '_>) {
     let digest = step.seen.digest.clone().unwrap_or_default();
     let record = step.record();
     record.digest = digest;
-    record.attempt += 1;
+    record.soak_attempt += 1;
     record.soak_started_at = Some(now);
     step.pass.look_again(Duration::ZERO);
 }
@@ -85,7 +82,7 @@ fn wait_for_end(step: &mut Step<'_, '_>, duration: Duration) {
 }
 
 fn sampled(step: &mut Step<'_, '_>, duration: Duration, over: bool) {
-    let (number, digest) = (step.record().attempt, step.record().digest.clone());
+    let (number, digest) = (step.record().soak_attempt, step.record().digest.clone());
     match step.pass.attempt(AttemptScope::Soak(step.stage.name.clone()), number, &digest) {
         AttemptView::Running => {
             step.pass.look_again(if over { ATTEMPT_POLL } else { SOAK_POLL });
@@ -101,12 +98,12 @@ fn start_samples(step: &mut Step<'_, '_>, duration: Duration) {
     if step.pass.is_before(retry_at.as_ref()) {
         return;
     }
-    let (number, digest) = (step.record().attempt + 1, step.record().digest.clone());
+    let (number, digest) = (step.record().soak_attempt + 1, step.record().digest.clone());
     let begun = step.record().soak_started_at.clone().unwrap_or_else(|| step.pass.now());
     let length = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
     let until = begun.0.saturating_add(length).unwrap_or(jiff::Timestamp::MAX);
     if start_attempt(step, AttemptScope::Soak(step.stage.name.clone()), number, digest, Some(until)) {
-        step.record().attempt = number;
+        step.record().soak_attempt = number;
     }
 }
 
@@ -139,7 +136,7 @@ fn setback(step: &mut Step<'_, '_>, message: &str) {
     let record = step.record();
     record.setbacks = setbacks;
     // A number that no process knows: the samples begin again, after the pause.
-    record.attempt += 1;
+    record.soak_attempt += 1;
     record.retry_at = Some(retry_at.clone());
     step.pass.look_again_at(retry_at.0);
 }

@@ -101,7 +101,7 @@ fn key(world: &World) -> String {
             let age = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
                 time.as_ref().map(|time| world.now.duration_since(time.0).as_secs().clamp(0, 6))
             };
-            let attempt = AttemptScopes(&s.name).states(world, s.attempt);
+            let attempt = AttemptScopes(&s.name).states(world, s.attempt, s.soak_attempt);
             format!(
                 "{:?}{}{:?}{:?}{}{attempt}",
                 s.phase,
@@ -118,7 +118,7 @@ fn key(world: &World) -> String {
             r.trigger,
             r.run == recorded.run,
             r.legacy_serves,
-            AttemptScopes("").states(world, r.attempt),
+            AttemptScopes("").states(world, r.attempt, 0),
         )
     });
     let validation = recorded.final_validation.as_ref().map(|v| (v.passed, v.setbacks, v.digest.is_empty()));
@@ -143,7 +143,7 @@ fn key(world: &World) -> String {
 struct AttemptScopes<'a>(&'a str);
 
 impl AttemptScopes<'_> {
-    fn states(&self, world: &World, number: i64) -> String {
+    fn states(&self, world: &World, number: i64, soak: i64) -> String {
         let scopes = if self.0.is_empty() {
             vec![AttemptScope::LegacyProbe]
         } else {
@@ -155,7 +155,11 @@ impl AttemptScopes<'_> {
         };
         scopes
             .into_iter()
-            .map(|scope| match world.attempts.get(&crate::engine::AttemptId { scope, number }) {
+            .map(|scope| {
+                let number = if matches!(scope, AttemptScope::Soak(_)) { soak } else { number };
+                crate::engine::AttemptId { scope, number }
+            })
+            .map(|id| match world.attempts.get(&id) {
                 None => '-',
                 Some(AttemptState::Running) => 'r',
                 Some(AttemptState::Finished(report)) => match report.checks[0].verdict {

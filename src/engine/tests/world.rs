@@ -33,6 +33,7 @@ pub struct World {
     /// The values that objects hold, by name of the value.
     pub live: BTreeMap<ObjectReference, String>,
     pub tokens: BTreeMap<String, String>,
+    pub deleted: BTreeSet<String>,
     /// What the pods of each workload have read: the live values of its stages' objects at its last restart.
     pub read: BTreeMap<String, BTreeSet<String>>,
     /// Workloads whose pods are not there yet.
@@ -67,6 +68,7 @@ impl World {
             now: "2026-01-01T00:00:00Z".parse().expect("a time"),
             live: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            deleted: BTreeSet::new(),
             read: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             crashing: BTreeSet::new(),
@@ -130,9 +132,10 @@ impl World {
             ready: i64::from(settled),
             old: i64::from(!settled),
             restarts: if crashes { 5 } else { 0 },
+            most_restarts: if crashes { 5 } else { 0 },
             stuck: Vec::new(),
         };
-        WorkloadObserved { workload: workload.clone(), exists: true, token, pods }
+        WorkloadObserved { workload: workload.clone(), exists: !self.deleted.contains(&name), token, pods }
     }
 
     fn stage(&self, footprint: &Footprint, digest: Option<String>) -> StageObserved {
@@ -211,7 +214,7 @@ impl World {
         decision.effect.is_some() || decision.wake.is_some_and(|wake| wake.is_zero())
     }
 
-    fn record(&mut self, decision: &Decision) {
+    pub fn record(&mut self, decision: &Decision) {
         let plan = self.plan().ok();
         let next = status(decision, plan.as_ref(), &self.observe(), &self.status, 1, self.now);
         if next != self.status {
@@ -225,7 +228,8 @@ impl World {
     fn assert_attempts_grow(&self, next: &DatabaseRolloutStatus) {
         for before in &self.status.recorded.stages {
             if let Some(after) = next.recorded.stages.iter().find(|stage| stage.name == before.name) {
-                assert!(after.attempt >= before.attempt, "attempt of stage {} went back", before.name);
+                let grows = after.attempt >= before.attempt && after.soak_attempt >= before.soak_attempt;
+                assert!(grows, "an attempt of stage {} went back", before.name);
             }
         }
         assert!(next.recorded.run >= self.status.recorded.run, "the run went back");
@@ -318,6 +322,22 @@ impl World {
         panic!("the engine does not come to rest: {}", self.status.message);
     }
 
+    /// As [`Self::settle`], for a world in which something is never due to end.
+    pub fn settle_for(&mut self, passes: usize) {
+        for _ in 0..passes {
+            self.pass();
+        }
+    }
+
+    /// As [`Self::settle`], up to the point where legacy would be preserved anew.
+    pub fn settle_without_preserving(&mut self) {
+        for _ in 0..50 {
+            if matches!(self.decide().effect, Some(Effect::Preserve { .. })) || !self.pass() {
+                return;
+            }
+        }
+    }
+
     /// Every running attempt comes back with its verdict, pods become ready, and time passes.
     pub fn world_moves(&mut self, seconds: i64) {
         let running: Vec<AttemptId> = self
@@ -339,9 +359,15 @@ impl World {
         if verdict == Verdict::Pass {
             self.passed.insert((format!("{} {}", id.kind(), id.stage()), digest.clone()));
         }
-        let check =
-            CheckResult { name: "asked".into(), verdict, message: "told".into(), ..CheckResult::default() };
-        let load = LoadResult { verdict, message: "measured".into(), ..LoadResult::default() };
+        let finished_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(self.now));
+        let (name, message) = ("asked".to_owned(), "told".to_owned());
+        let load = LoadResult {
+            verdict,
+            message: message.clone(),
+            finished_at: finished_at.clone(),
+            ..LoadResult::default()
+        };
+        let check = CheckResult { name, verdict, message, finished_at, ..CheckResult::default() };
         let report = Report { digest, checks: vec![check], load: Some(load) };
         self.attempts.insert(id.clone(), AttemptState::Finished(Box::new(report)));
     }
