@@ -9,8 +9,12 @@ use std::{
 
 use crate::cluster;
 
+/// What a test wants to read when it fails.
+const TALKATIVE: &[&str] = &["--log", "debug,hyper=info,h2=info,tower=info"];
+
 pub struct Operator {
     namespace: String,
+    arguments: &'static [&'static str],
     child: Child,
     log: PathBuf,
     port: u16,
@@ -18,11 +22,26 @@ pub struct Operator {
 
 impl Operator {
     pub fn start(namespace: &str) -> Self {
+        Self::start_with(namespace, TALKATIVE)
+    }
+
+    /// As its users run it, with no more log than they have.
+    #[allow(dead_code, reason = "for benchmarks")]
+    pub fn start_plain(namespace: &str) -> Self {
+        Self::start_with(namespace, &[])
+    }
+
+    fn start_with(namespace: &str, arguments: &'static [&'static str]) -> Self {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}.log"));
         let _ = std::fs::remove_file(&log);
         let port = free_port();
-        let child = spawn(namespace, &log, port);
-        Self { namespace: namespace.to_owned(), child, log, port }
+        let child = spawn(namespace, arguments, &log, port);
+        Self { namespace: namespace.to_owned(), arguments, child, log, port }
+    }
+
+    #[allow(dead_code, reason = "for benchmarks")]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
@@ -32,7 +51,7 @@ impl Operator {
     }
 
     pub fn start_again(&mut self) {
-        self.child = spawn(&self.namespace, &self.log, self.port);
+        self.child = spawn(&self.namespace, self.arguments, &self.log, self.port);
     }
 
     pub fn log(&self) -> String {
@@ -66,14 +85,14 @@ impl Drop for Operator {
     }
 }
 
-fn spawn(namespace: &str, log: &PathBuf, port: u16) -> Child {
+fn spawn(namespace: &str, arguments: &[&str], log: &PathBuf, port: u16) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("a log file");
     Command::new(env!("CARGO_BIN_EXE_cutover"))
         .arg("controller")
         .arg("--kubeconfig")
         .arg(cluster::kubeconfig())
         .args(["--namespace", namespace, "--listen", &format!("127.0.0.1:{port}")])
-        .args(["--log", "debug,hyper=info,h2=info,tower=info"])
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
