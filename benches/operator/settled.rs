@@ -42,7 +42,7 @@ pub async fn run(targets: &mut Targets) {
         json!({"metadata": {"name": "old"}, "stringData": {"uri": "postgresql://app:secret@127.0.0.1/app"}});
     idle::create::<Secret>(&client, &namespace, connection).await;
 
-    let operator = Operator::start_plain(&namespace);
+    let mut operator = Operator::start_plain(&namespace);
     await_ready(&operator).await;
     let empty = process::memory(operator.process_id(), "VmRSS");
     let begun = Instant::now();
@@ -58,25 +58,36 @@ pub async fn run(targets: &mut Targets) {
         busy.as_secs_f64()
     );
     tokio::time::sleep(QUIET).await;
-    measure(&client, &namespace, &operator, empty, targets).await;
+    measure(&client, &namespace, &mut operator, empty, targets).await;
     namespaces.delete(&namespace, &DeleteParams::default()).await.expect("the namespace goes");
 }
 
-async fn measure(client: &Client, namespace: &str, operator: &Operator, empty: f64, targets: &mut Targets) {
+async fn measure(
+    client: &Client,
+    namespace: &str,
+    operator: &mut Operator,
+    empty: f64,
+    targets: &mut Targets,
+) {
     let process = operator.process_id();
     let resident = process::memory(process, "VmRSS");
     let (writes, used) =
         (operator.metric("cutover_status_writes_total").await, process::processor_time(process));
     let before = versions(client, namespace).await;
     tokio::time::sleep(MINUTE).await;
-    let after = versions(client, namespace).await;
     let status_writes = operator.metric("cutover_status_writes_total").await - writes;
     let used = process::processor_time(process).saturating_sub(used);
     let resident = resident.max(process::memory(process, "VmRSS"));
-
     let peak = process::memory(process, "VmHWM");
+    operator.kill();
+    operator.start_again();
+    await_ready(operator).await;
+    await_completed(operator, Instant::now()).await;
+    let restarted = process::memory(operator.process_id(), "VmRSS");
+    let after = versions(client, namespace).await;
+
     println!(
-        "operator memory: {empty:.1} MiB with no rollout, {resident:.1} MiB with {ROLLOUTS} settled ones, {peak:.1} MiB at most"
+        "operator memory: {empty:.1} MiB with no rollout, {resident:.1} MiB with {ROLLOUTS} settled ones ({restarted:.1} MiB after a restart), {peak:.1} MiB at most"
     );
     println!(
         "in a settled minute: {status_writes} status writes, {:.2} s of processor time",
@@ -84,9 +95,14 @@ async fn measure(client: &Client, namespace: &str, operator: &Operator, empty: f
     );
     let changed = before.iter().filter(|(object, version)| after.get(*object) != Some(version)).count();
     let new = after.keys().filter(|object| !before.contains_key(*object)).count();
-    targets.below(&format!("resident memory with {ROLLOUTS} settled rollouts"), resident, TARGET_MIB, "MiB");
+    targets.below(
+        &format!("resident memory with {ROLLOUTS} settled rollouts"),
+        resident.max(restarted),
+        TARGET_MIB,
+        "MiB",
+    );
     targets.none(
-        &format!("objects of {} changed or created in a settled minute", before.len()),
+        &format!("objects of {} changed or created in a settled minute and a restart", before.len()),
         changed + new + usize::from(status_writes > 0.0),
     );
 }
