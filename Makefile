@@ -2,7 +2,7 @@
 # what it needs by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cluster cluster-down tools
+.PHONY: help demo test bench cluster cluster-down tools
 .SUFFIXES:
 
 help: ## This list
@@ -15,6 +15,9 @@ demo: ## A rollout, a rollback by hand and one by itself, played on a real clust
 
 test: tools ## Set-up and every test, on a cluster that is started for them
 	@tests/cluster/test.sh
+
+bench: tools ## The figures of docs/benchmarks.md, on a cluster that is started for them
+	@tests/cluster/bench.sh
 
 cluster: tools ## Start a local cluster and leave it running; the last line printed exports its KUBECONFIG
 	@tests/cluster/cluster.sh up

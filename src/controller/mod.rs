@@ -14,7 +14,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 use futures::StreamExt;
 use kube::{
     Api, Client, ResourceExt,
-    runtime::{Controller, controller::Action, reflector::Store, watcher},
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::Action,
+        reflector::{self, Store},
+        watcher,
+    },
 };
 use tokio::sync::mpsc;
 
@@ -58,13 +63,21 @@ fn watch(
 ) -> (impl Future<Output = ()>, Store<DatabaseRollout>) {
     let (waker, wakes) = mpsc::unbounded_channel();
     context.attempts.wake_through(waker);
-    let controller = Controller::new(api, watcher::Config::default())
+    let (store, writer) = reflector::store();
+    // What a rollout says is read when it is looked at; here it is only known that it is there.
+    let rollouts = watcher(api, watcher::Config::default())
+        .modify(|rollout: &mut DatabaseRollout| {
+            rollout.metadata.managed_fields = None;
+            rollout.status = None;
+        })
+        .reflect(writer)
+        .applied_objects();
+    let controller = Controller::for_stream(rollouts, store.clone())
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
         .reconcile_on(futures::stream::unfold(wakes, |mut wakes| async move {
             Some((wakes.recv().await?, wakes))
         }))
         .graceful_shutdown_on(shutdown);
-    let store = controller.store();
     let reconciling =
         controller.run(reconcile::reconcile, error_policy, context.clone()).for_each(|result| async move {
             if let Err(error) = result {

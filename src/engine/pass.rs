@@ -168,17 +168,16 @@ impl<'a> Pass<'a> {
     }
 
     pub fn into_decision(mut self, outlook: Outlook) -> Decision {
-        if self.waits_to_repeat {
-            self.next.journal.clone_from(&self.input.recorded.journal);
-        }
-        if let Some(effect) = self.effect.as_ref().filter(|effect| effect.is_external()) {
-            self.next.journal = Some(Intent { effect: effect.to_string(), since: Some(self.now()) });
-        }
         // What was recorded now may let something else follow at once; only a record that stays the same may rest.
-        if (Recorded { journal: None, ..self.input.recorded.clone() })
-            != (Recorded { journal: None, ..self.next.clone() })
-        {
+        // The journal does not count, so both have the same one for as long as they are compared.
+        self.next.journal.clone_from(&self.input.recorded.journal);
+        if *self.input.recorded != self.next {
             self.look_again(Duration::ZERO);
+        }
+        let effect = self.effect.as_ref().filter(|effect| effect.is_external());
+        if effect.is_some() || !self.waits_to_repeat {
+            self.next.journal =
+                effect.map(|effect| Intent { effect: effect.to_string(), since: Some(self.now()) });
         }
         Decision { recorded: self.next, effect: self.effect, wake: self.wake, notes: self.notes, outlook }
     }

@@ -10,11 +10,13 @@ use crate::{
     api::{ActiveConfig, Connection, DatabaseRollout, RollbackPhase, StagePhase, WorkloadReference},
     cluster::{ClusterError, Namespace, call, copy, objects, pods, workloads},
     engine::copy_name,
-    plan::{ObjectKind, ObjectReference, Plan},
+    plan::{ObjectKind, ObjectReference, Plan, conflicts_with_others},
 };
 
 /// Reads in flight at once; a rollout may be about a hundred objects.
 const READS_AT_ONCE: usize = 8;
+/// Rollouts in one answer: every look under way holds one, and all of a large namespace would be megabytes.
+const ROLLOUTS_AT_ONCE: u32 = 50;
 
 impl Snapshot {
     /// Looks at everything that the rollout is about. Reads from the API server itself, not from a cache: what is
@@ -151,7 +153,7 @@ fn pods_matter(rollout: &DatabaseRollout) -> bool {
     rolling_back || status.recorded.stages.iter().any(|stage| forward(stage.phase))
 }
 
-/// The other rollouts of the namespace; none where the rollout has come to its end and claims nothing new.
+/// The other rollouts of the namespace that matter; none where the rollout has come to its end and claims nothing new.
 async fn read_others(
     namespace: &Namespace,
     rollout: &DatabaseRollout,
@@ -160,6 +162,19 @@ async fn read_others(
     if ended {
         return Ok(Vec::new());
     }
-    let api = namespace.api::<DatabaseRollout>();
-    Ok(call("list rollouts", api.list(&ListParams::default())).await?.items)
+    let mut others = Vec::new();
+    let mut params = ListParams::default().limit(ROLLOUTS_AT_ONCE);
+    loop {
+        let page = call("list rollouts", namespace.api::<DatabaseRollout>().list(&params)).await?;
+        others.extend(page.items.into_iter().filter(|other| matters(rollout, other)));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(others),
+        }
+    }
+}
+
+fn matters(rollout: &DatabaseRollout, other: &DatabaseRollout) -> bool {
+    rollout.spec.prerequisites.iter().any(|prerequisite| prerequisite.rollout.name == other.name_any())
+        || !conflicts_with_others(rollout, std::slice::from_ref(other)).is_empty()
 }
