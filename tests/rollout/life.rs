@@ -4,7 +4,7 @@ use cutover::api::{ActiveNow, Phase};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
-use crate::shop::{ROLLOUT, Shop, condition, phase_of, spec, stage, stage_of, with};
+use crate::shop::{PATIENCE, ROLLOUT, Shop, condition, phase_of, spec, stage, stage_of, with};
 
 #[tokio::test]
 async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on_the_candidate() {
@@ -71,9 +71,11 @@ async fn a_settled_rollout_costs_no_write_and_the_operator_says_that_it_is_well(
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     let api = shop.api::<cutover::api::DatabaseRollout>();
     api.patch(ROLLOUT, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(label)).await.unwrap();
-    while shop.operator().metric("cutover_pass_seconds_count").await < looks + 1.0 {
-        tokio::task::yield_now().await;
-    }
+    let looked = async {
+        // Each turn of this loop awaits an answer of the operator.
+        while shop.operator().metric("cutover_pass_seconds_count").await < looks + 1.0 {}
+    };
+    tokio::time::timeout(PATIENCE, looked).await.expect("the operator looks");
     let after = shop.rollout().await;
     assert_eq!(after.status, settled.status);
     assert!((shop.operator().metric("cutover_status_writes_total").await - writes).abs() < 0.5);

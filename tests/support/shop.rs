@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The longest that anything is awaited; a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The name of the rollout.
 pub const ROLLOUT: &str = "shop";
 
