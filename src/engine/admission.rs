@@ -146,7 +146,7 @@ pub(super) fn latched(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
         begin_run(pass);
         // What was observed is about the run before; the next look is about this one.
         pass.look_again(std::time::Duration::ZERO);
-        return Some(Pass::outlook(Phase::Pending, "begins".to_owned()));
+        return Some(Pass::outlook(Phase::Pending, "begins from legacy".to_owned()));
     }
     None
 }

@@ -36,12 +36,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: RollbackTrigger, why: &str) {
         ..Rollback::default()
     });
     pass.next.completed_at = None;
-    let who = if trigger == RollbackTrigger::Commanded {
-        "commanded by activeConfig: Legacy"
-    } else {
-        "after a failure"
-    };
-    pass.warn(reasons::ROLLBACK_STARTED, "", format!("rolls back to legacy, {who}: {why}"));
+    pass.warn(reasons::ROLLBACK_STARTED, "", format!("rolls back to legacy: {why}"));
 }
 
 /// Takes the way back one step further, if it is to be taken.

@@ -186,7 +186,7 @@ pub(super) fn conflict_outlook(phase: Phase, conflict: &str) -> Outlook {
 /// Whether another manager has changed, since, what a promoted stage wrote. Reported, never fought.
 pub(super) fn ownership_conflict(pass: &Pass<'_>, plan: &Plan) -> Option<String> {
     for record in &pass.next.stages {
-        let seen = pass.input.observed.forward.get(&record.name)?;
+        let Some(seen) = pass.input.observed.forward.get(&record.name) else { continue };
         for binding in &seen.bindings {
             let object = binding.object.to_string();
             let Some(written) = record.bindings.iter().find(|b| b.object == object && !b.written.is_empty())
