@@ -11,17 +11,14 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{ConfigMap, Namespace, Secret},
+        core::v1::{ConfigMap, Secret},
         events::v1::Event,
     },
 };
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
-};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 use serde_json::json;
 
-use crate::{cluster, figures::Targets, idle, operator::Operator, process, shop};
+use crate::{figures::Targets, idle, operator::Operator, process, shop::Shop};
 
 const ROLLOUTS: u32 = 500;
 const CREATED_AT_ONCE: usize = 8;
@@ -32,15 +29,8 @@ const QUIET: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub async fn run(targets: &mut Targets) {
-    let client = cluster::client().await;
-    shop::install_crd(&client).await;
-    let namespace = format!("bench-settled-{}", std::process::id());
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let object = serde_json::from_value(json!({"metadata": {"name": namespace}})).expect("a namespace");
-    namespaces.create(&PostParams::default(), &object).await.expect("a namespace");
-    let connection =
-        json!({"metadata": {"name": "old"}, "stringData": {"uri": "postgresql://app:secret@127.0.0.1/app"}});
-    idle::create::<Secret>(&client, &namespace, connection).await;
+    let shop = Shop::open_without_operator("bench-settled", &[]).await;
+    let (client, namespace) = (shop.client.clone(), shop.namespace.clone());
 
     let mut operator = Operator::start_plain(&namespace);
     await_ready(&operator).await;
@@ -59,7 +49,8 @@ pub async fn run(targets: &mut Targets) {
     );
     tokio::time::sleep(QUIET).await;
     measure(&client, &namespace, &mut operator, empty, targets).await;
-    namespaces.delete(&namespace, &DeleteParams::default()).await.expect("the namespace goes");
+    drop(operator);
+    shop.close().await;
 }
 
 async fn measure(
@@ -116,7 +107,7 @@ async fn roll_out(client: &Client, namespace: &str, number: u32) {
     let rollout = json!({
         "apiVersion": "cutover.dev/v1alpha1", "kind": "DatabaseRollout", "metadata": {"name": name},
         "spec": {
-            "legacy": {"connection": {"secretRef": {"name": "old", "key": "uri"}}},
+            "legacy": {"connection": {"secretRef": {"name": "old", "key": "uri"}, "tls": {"caKey": "ca.crt"}}},
             "stages": [{"name": "pool",
                 "config": [{"configMap": name, "set": {"DB_POOL_MAX": {"value": "20"}}}],
                 "workloads": [{"kind": "Deployment", "name": name}]}]}});

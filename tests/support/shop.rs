@@ -397,7 +397,7 @@ const SCHEMA: &str = "CREATE TABLE orders (id text PRIMARY KEY, customer int, am
     INSERT INTO stock SELECT sku, 10 FROM generate_series(1, 100) sku;
     RESET ROLE;";
 
-pub async fn install_crd(client: &Client) {
+async fn install_crd(client: &Client) {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     use kube::{CustomResourceExt, runtime::conditions::is_crd_established};
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());

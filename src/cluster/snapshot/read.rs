@@ -41,9 +41,14 @@ impl Snapshot {
         // The way back needs nothing of the candidate: what cannot be read there must not stand in its way.
         let going_back = going_back(rollout);
         let plan = plan.filter(|_| !going_back);
-        let objects = read_objects(namespace, wanted_objects(rollout, plan, &copy)).await?;
-        let workloads = read_workloads(namespace, rollout, wanted_workloads(plan, &copy)).await?;
-        let others = if going_back { Vec::new() } else { read_others(namespace, rollout).await? };
+        let read_others =
+            async { if going_back { Ok(Vec::new()) } else { read_others(namespace, rollout).await } };
+        // Side by side: the API server lets each list wait, up to 100 ms, until it has caught up with the latest write.
+        let (objects, workloads, others) = futures::try_join!(
+            read_objects(namespace, wanted_objects(rollout, plan, &copy)),
+            read_workloads(namespace, rollout, wanted_workloads(plan, &copy)),
+            read_others,
+        )?;
         Ok(Self { rollout: rollout.clone(), objects, workloads, copy, others })
     }
 }
