@@ -26,7 +26,7 @@ use crate::{
     shop::{ROLLOUT, Shop, spec, stage},
 };
 
-const RUNS: usize = 10;
+const RUNS: usize = 20;
 const REPLICAS: usize = 2;
 const TARGET_MILLIS: f64 = 1000.0;
 /// What `kubectl rollout restart` sets.
@@ -38,47 +38,46 @@ pub async fn run(targets: &mut Targets) {
     patch(&deployments, json!({"spec": {"replicas": REPLICAS}})).await;
     let _operator = Operator::start_plain(&shop.namespace);
     shop.roll_out(spec(&[stage("Deployment", "api")])).await;
-    let (mut plain, mut back, mut commanded, mut added) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut back, mut commanded) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..RUNS {
         shop.until_phase(Phase::Completed).await;
-        let restart = restart(&shop, &deployments, run).await;
+        dephase().await;
+        plain.push(restart(&shop, &deployments, run).await);
+        dephase().await;
         let (restarted, all_back) = roll_back(&shop, &deployments).await;
-        plain.push(restart);
         back.push(all_back);
         commanded.push(restarted);
-        added.push(all_back.saturating_sub(restart));
         shop.until_phase(Phase::RolledBack).await;
         idle::edit(&shop.api(), ROLLOUT, json!({"activeConfig": "Candidate"})).await;
     }
     shop.close().await;
-    report(plain, back, commanded, added, targets);
+    report(plain, back, commanded, targets);
 }
 
-fn report(
-    plain: Vec<Duration>,
-    back: Vec<Duration>,
-    commanded: Vec<Duration>,
-    added: Vec<Duration>,
-    targets: &mut Targets,
-) {
-    let (plain, back, commanded, added) =
-        (Samples::new(plain), Samples::new(back), Samples::new(commanded), Samples::new(added));
+/// The kubelet looks at pods once a second. What begins when it has just looked would always take longer, or always less
+/// long, than what begins at any moment.
+async fn dephase() {
+    tokio::time::sleep(Duration::from_secs_f64(rand::random())).await;
+}
+
+fn report(plain: Vec<Duration>, back: Vec<Duration>, commanded: Vec<Duration>, targets: &mut Targets) {
+    let (plain, back, commanded) = (Samples::new(plain), Samples::new(back), Samples::new(commanded));
     println!(
         "to all {REPLICAS} pods on legacy; the ratio is to a plain restart of the same Deployment; {RUNS} runs"
     );
-    println!("{:30} {:>6} {:>8} {:>8}", "", "ratio", "p50 ms", "max ms");
+    println!("{:30} {:>6} {:>8} {:>8} {:>8}", "", "ratio", "mean ms", "p50 ms", "max ms");
     let rows = [
         ("plain restart", &plain),
         ("edit to all pods on legacy", &back),
         ("edit to the restart commanded", &commanded),
-        ("added to the plain restart", &added),
     ];
     for (name, samples) in rows {
-        let (p50, max) = (samples.median(), samples.max());
-        println!("{name:30} {:>6.2} {:>8.1} {:>8.1}", ratio(p50, plain.median()), millis(p50), millis(max));
+        let (mean, p50, max) = (samples.mean(), samples.median(), samples.max());
+        let ratio = ratio(mean, plain.mean());
+        println!("{name:30} {ratio:>6.2} {:>8.1} {:>8.1} {:>8.1}", millis(mean), millis(p50), millis(max));
     }
-    let more = millis(back.median()) - millis(plain.median());
-    targets.below("all pods on legacy, beyond a plain restart (medians)", more, TARGET_MILLIS, "ms");
+    let more = millis(back.mean()) - millis(plain.mean());
+    targets.below("all pods on legacy, beyond a plain restart (means)", more, TARGET_MILLIS, "ms");
 }
 
 /// As `kubectl rollout restart`, until every pod is new and ready.

@@ -21,6 +21,10 @@ impl Samples {
         self.percentile(50)
     }
 
+    pub fn mean(&self) -> Duration {
+        self.0.iter().sum::<Duration>() / u32::try_from(self.0.len()).expect("few samples")
+    }
+
     pub fn p99(&self) -> Duration {
         self.percentile(99)
     }

@@ -271,6 +271,26 @@ fn a_candidate_that_changes_during_the_promotion_is_checked_again() {
 }
 
 #[test]
+fn a_candidate_rotated_before_its_write_was_seen_is_not_taken_for_somebody_elses_change() {
+    let mut world = World::new(SINGLE);
+    for rotation in 2..4 {
+        let written = format!("candidate-{}", world.candidate);
+        for _ in 0..200 {
+            if world.all_on(&written) {
+                break;
+            }
+            if !world.pass() {
+                world.world_moves(7);
+            }
+        }
+        assert!(world.all_on(&written), "never wrote {written}");
+        world.candidate = rotation;
+    }
+    world.run_until(Phase::Completed);
+    assert!(world.all_on("candidate-3"));
+}
+
+#[test]
 fn no_verdict_is_tried_again_a_few_times_and_never_promotes() {
     for verdict in [Verdict::Error, Verdict::Inconclusive] {
         let mut world = World::new(SINGLE);
