@@ -292,7 +292,7 @@ pub enum Effect {
         stage: String,
         /// The object.
         object: ObjectReference,
-        /// Digest of the values as decided; others are not written.
+        /// Digest of the values as decided. The values themselves come from the very snapshot that was decided about.
         desired: String,
     },
     /// Put the legacy values back into an object.
