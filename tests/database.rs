@@ -7,6 +7,8 @@
     reason = "a test's panic is its verdict, and its name is its documentation"
 )]
 
+#[path = "support/asking.rs"]
+mod asking;
 #[path = "support/fake.rs"]
 mod fake;
 #[path = "support/postgres.rs"]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use cutover::{
     api::{Access, TlsMode, TlsSettings},
-    postgres::{ConnectionUri, Target, UriError},
+    postgres::{ConnectionUri, Roles, Target, UriError},
 };
 
 /// More sessions than a test's server would give.
@@ -122,6 +122,7 @@ pub fn target_of(url: &str, ca_pem: Option<Vec<u8>>) -> Result<Target, UrlError>
         uri: ConnectionUri::parse(url)?,
         tls: TlsSettings { mode, ca_key: ca_pem.is_some().then(|| CA_KEY.to_owned()) },
         ca_pem,
+        roles: Roles::Ordinary,
     })
 }
 

@@ -9,7 +9,11 @@ mod stage;
 mod status;
 mod traffic;
 
-pub use check::{Check, ConnectivityCheck, SqlCheck, SqlTarget, WorkloadCheck};
+pub use check::{
+    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, HttpCheck,
+    LegacyUnusedCheck, PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck,
+    SchemaCheck, ServerCheck, SqlCheck, SqlTarget, WorkloadCheck,
+};
 pub use rollout::{
     ActiveConfig, Configuration, Connection, DatabaseRollout, DatabaseRolloutSpec, Prerequisite,
     RolloutReference, SecretKeyReference, TlsMode, TlsSettings,

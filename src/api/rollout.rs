@@ -29,7 +29,7 @@ use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, NAME_PA
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && (!has(s.soak) || !has(s.soak.checks) || s.soak.checks.all(c, has(c.workload) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
+    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && (!has(s.soak) || !has(s.soak.checks) || s.soak.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
         .message("without a candidate only settings change: checks of the candidate database and load need spec.candidate"),
     validation = Rule::new("!has(self.candidate) || self.stages.all(s, (has(s.access) && s.access == 'ReadOnly') || has(s.onFailure))")
         .message("a stage that may write to the candidate must choose onFailure itself: going back loses what was written there since (Hold, or Rollback with that loss accepted); or declare access: ReadOnly"),
@@ -40,7 +40,9 @@ use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, NAME_PA
     validation = Rule::new("!has(self.baseline) || has(self.traffic) && self.traffic.exists(t, t.name == self.baseline.traffic)")
         .message("baseline.traffic names a traffic model that does not exist in spec.traffic"),
     validation = Rule::new("self.stages.all(s, !has(s.load) || has(self.traffic) && self.traffic.exists(t, t.name == s.load.traffic))")
-        .message("load.traffic names a traffic model that does not exist in spec.traffic")
+        .message("load.traffic names a traffic model that does not exist in spec.traffic"),
+    validation = Rule::new("self.stages.all(s, !has(s.checks) || s.checks.all(c, !has(c.plans) || !has(c.plans.traffic) || has(self.traffic) && self.traffic.exists(t, t.name == c.plans.traffic)))")
+        .message("plans.traffic names a traffic model that does not exist in spec.traffic")
 )]
 pub struct DatabaseRolloutSpec {
     /// The configuration that the application shall run on. `Legacy` rolls back, at any moment, whatever is going on.

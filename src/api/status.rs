@@ -297,6 +297,9 @@ pub struct CheckResult {
     pub baseline: Option<String>,
     /// Number of samples behind the measurement.
     pub samples: i64,
+    /// Number of findings; the report has them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub findings: i64,
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<MicroTime>,

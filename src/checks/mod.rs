@@ -1,7 +1,8 @@
 //! Checks: one question each, with a verdict and its evidence.
 //!
 //! Decides which file answers a question, that the answer comes within the check's timeout, and how it is recorded.
-//! Each kind has the same shape: `ask` takes the spec's question and what it is about, and returns an `Answer`.
+//! Each kind has the same shape: `ask` takes the spec's question and how it is asked ([`Asking`]), and returns an
+//! `Answer`; the kinds that look at many objects return it with findings, whose kinds `catalogue` lists.
 //!
 //! Never changes anything: no write, no setting that stays, no lock that outlives the question. Never decides what a
 //! verdict leads to. Never shows a password, a connection string or a value that isn't a number or a boolean.
@@ -12,19 +13,41 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::{
-    api::{Check, CheckResult, ConnectivityCheck, Verdict},
+    api::{Check, ConnectivityCheck, Question, Traffic, Verdict},
     duration,
     postgres::{ConnectOptions, Target},
 };
 
+mod activity;
+mod answer;
 mod connectivity;
+mod data;
 mod decimal;
+mod finding;
+mod http;
+mod legacy_unused;
+mod plans;
+mod pool;
+mod privileges;
+mod progress;
+mod prometheus;
+mod reading;
+mod replication;
 mod rows;
+mod schema;
+mod server;
 mod sql;
+mod trouble;
 mod workload;
+
+use answer::Answer;
+pub use answer::CheckReport;
+use finding::Findings;
+pub use finding::{FINDINGS_MAX, Finding, FindingKind, Severity};
+pub use progress::Progress;
+use trouble::Trouble;
 
 /// Longest that a step of connecting may take, whatever the check's timeout.
 const MAX_STEP: Duration = Duration::from_secs(10);
@@ -40,6 +63,8 @@ pub struct Sides {
     pub legacy: Target,
     /// The one it moves to; `None` when only settings change.
     pub candidate: Option<Target>,
+    /// The traffic models that the spec has.
+    pub traffic: Arc<[Traffic]>,
     /// The stage's workloads.
     pub workloads: Arc<dyn WorkloadSource>,
 }
@@ -63,57 +88,112 @@ pub struct WorkloadPods {
     pub restarts: i64,
 }
 
-/// The verdict and its evidence, before name and times are added.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Answer {
-    verdict: Verdict,
-    message: String,
-    measured: Option<String>,
-    expected: Option<String>,
-    baseline: Option<String>,
-    samples: i64,
+/// How a question is asked.
+struct Asking<'a> {
+    sides: &'a Sides,
+    check: &'a Check,
+    timeout: Duration,
+    started: Instant,
+    moment: Moment,
+    progress: &'a Progress,
 }
 
-impl Answer {
-    fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { verdict, message: message.into(), ..Self::default() }
+/// When checks are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Moment {
+    /// Before the move: what legacy holds is what candidate must hold.
+    #[default]
+    Before,
+    /// After the last stage: the application writes to the candidate, so legacy's rows are history, and what can be
+    /// asked of the candidate alone is asked of it alone.
+    After,
+}
+
+impl<'a> Asking<'a> {
+    /// What is left of the check's timeout.
+    fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.started.elapsed())
+    }
+
+    fn legacy(&self) -> &'a Target {
+        &self.sides.legacy
+    }
+
+    fn candidate(&self) -> Result<&'a Target, Trouble> {
+        self.sides.candidate.as_ref().ok_or_else(|| Trouble::error(NO_CANDIDATE))
+    }
+
+    /// The answer that findings come to, with what the spec accepts taken into account.
+    fn conclude(&self, found: impl IntoIterator<Item = Finding>, compared: &str) -> Answer {
+        Answer::from_findings(Findings::judge(found, &self.check.accept), compared)
     }
 }
 
 /// Asks `check` and brings its answer, at the latest when its timeout is over. Dropping the future ends the question
 /// and closes its connections.
-pub async fn run(check: &Check, sides: &Sides) -> CheckResult {
+pub async fn run(check: &Check, sides: &Sides, moment: Moment, progress: &Progress) -> CheckReport {
     let started = Instant::now();
-    let answer = match duration::parse(&check.timeout) {
-        Ok(timeout) => within(timeout, Box::pin(ask(check, sides, timeout))).await,
+    let answer = match duration::parse(check.timeout()) {
+        Ok(timeout) => {
+            let asking = Asking { sides, check, timeout, started, moment, progress };
+            within(timeout, Box::pin(ask(&asking))).await
+        }
         Err(error) => Answer::new(Verdict::Error, format!("the check's timeout can't be read: {error}")),
     };
-    record(&check.name, answer, started)
+    CheckReport::new(check, answer, started)
 }
 
 /// Asks whether one side can be reached and logged in to, within 15 s.
-pub async fn probe(target: &Target, name: &str) -> CheckResult {
+pub async fn probe(target: &Target, name: &str) -> CheckReport {
     let started = Instant::now();
     let question = ConnectivityCheck::default();
     let answer =
         within(PROBE_TIMEOUT, connectivity::ask(&question, target, options("probe", PROBE_TIMEOUT))).await;
-    record(name, answer, started)
+    CheckReport::record(name, "connectivity", answer, started)
 }
 
-async fn ask(check: &Check, sides: &Sides, timeout: Duration) -> Answer {
-    if let Some(question) = &check.connectivity {
-        return match &sides.candidate {
-            Some(candidate) => connectivity::ask(question, candidate, options("check", timeout)).await,
-            None => Answer::new(Verdict::Error, NO_CANDIDATE),
-        };
-    }
-    if let Some(question) = &check.sql {
-        return sql::ask(question, sides, timeout).await;
-    }
-    if let Some(question) = &check.workload {
-        return workload::ask(question, sides.workloads.as_ref()).await;
-    }
-    Answer::new(Verdict::Error, "the check asks nothing: give one of connectivity, sql and workload")
+async fn ask(asking: &Asking<'_>) -> Answer {
+    let answer = match asking.check.question() {
+        None => Err(Trouble::error("the check asks nothing: give it one kind, such as connectivity: {}")),
+        Some(Question::Connectivity(question)) => match asking.candidate() {
+            Ok(candidate) => {
+                Ok(connectivity::ask(question, candidate, options("check", asking.timeout)).await)
+            }
+            Err(trouble) => Err(trouble),
+        },
+        Some(Question::Sql(question)) => Ok(sql::ask(question, asking).await),
+        Some(Question::Workload(question)) => {
+            Ok(workload::ask(question, asking.sides.workloads.as_ref()).await)
+        }
+        Some(Question::Activity(question)) => activity::ask(question, asking).await,
+        Some(Question::Data(question)) => data::ask(question, asking).await,
+        Some(Question::Http(question)) => http::ask(question, asking).await,
+        Some(Question::LegacyUnused(question)) => legacy_unused::ask(question, asking).await,
+        Some(Question::Plans(question)) => plans::ask(question, asking).await,
+        Some(Question::Pool(question)) => pool::ask(question, asking).await,
+        Some(Question::Privileges(question)) => privileges::ask(question, asking).await,
+        Some(Question::Prometheus(question)) => prometheus::ask(question, asking).await,
+        Some(Question::Replication(question)) => replication::ask(question, asking).await,
+        Some(Question::Schema(question)) => schema::ask(question, asking).await,
+        Some(Question::Server(question)) => server::ask(question, asking).await,
+    };
+    answer.unwrap_or_else(Answer::from)
+}
+
+/// Every kind of finding, by the check that makes it; what docs/checks.md lists.
+#[must_use]
+pub fn catalogue() -> Vec<(&'static str, &'static [FindingKind])> {
+    vec![
+        ("server", server::KINDS),
+        ("schema", schema::KINDS),
+        ("data", data::KINDS),
+        ("privileges", privileges::KINDS),
+        ("plans", plans::KINDS),
+        ("pool", pool::KINDS),
+        ("replication", replication::KINDS),
+        ("activity", activity::KINDS),
+        ("legacyUnused", legacy_unused::KINDS),
+    ]
 }
 
 const NO_CANDIDATE: &str = "the check is about the candidate, and spec.candidate is not set: set it, or ask legacy (against: Legacy)";
@@ -128,18 +208,4 @@ async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> An
 /// A step gets less than the whole timeout, so that the answer can still name the step that took too long.
 fn options(purpose: &'static str, timeout: Duration) -> ConnectOptions {
     ConnectOptions { purpose, step_timeout: (timeout * 4 / 5).min(MAX_STEP), byte_budget: BYTE_BUDGET }
-}
-
-fn record(name: &str, answer: Answer, started: Instant) -> CheckResult {
-    CheckResult {
-        name: name.to_owned(),
-        verdict: answer.verdict,
-        message: answer.message,
-        measured: answer.measured,
-        expected: answer.expected,
-        baseline: answer.baseline,
-        samples: answer.samples,
-        finished_at: Some(MicroTime(jiff::Timestamp::now())),
-        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
-    }
 }

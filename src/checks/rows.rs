@@ -12,11 +12,11 @@ use std::{
 use futures::TryStreamExt;
 use tokio_postgres::{SimpleQueryMessage, types::Type};
 
-use super::options;
+use super::{options, reading::TEXT_FORM, trouble::Trouble};
 use crate::{
     api::Verdict,
     duration,
-    postgres::{ConnectError, ErrorClass, Fault, Limits, Session, Target},
+    postgres::{ErrorClass, Fault, Limits, Session, Target},
 };
 
 /// Most rows of an answer.
@@ -25,10 +25,6 @@ pub(super) const MAX_ROWS: usize = 1000;
 const MAX_BYTES: usize = 1 << 20;
 /// Longest wait for a lock: a check must not queue up behind, and so hold up, the application.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Makes a value's text the same on both sides, whatever their settings.
-const TEXT_FORM: &str = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; \
-     SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3";
 
 /// What a column's values are, as far as it matters to showing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,27 +39,6 @@ pub(super) enum Kind {
 pub(super) struct Rows {
     pub(super) columns: Vec<Kind>,
     pub(super) rows: Vec<Vec<Option<String>>>,
-}
-
-/// Why there are no rows, and what that means for the check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) verdict: Verdict,
-    pub(super) message: String,
-}
-
-impl Trouble {
-    fn fail(message: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fail, message: message.into() }
-    }
-}
-
-impl From<ConnectError> for Trouble {
-    fn from(error: ConnectError) -> Self {
-        // Trouble with the connection says nothing about what was asked. A role that must not be used does not heal.
-        let verdict = if error.is_refused_role() { Verdict::Fail } else { Verdict::Error };
-        Self { verdict, message: error.to_string() }
-    }
 }
 
 /// The rows of `query`; at the latest when `timeout` is over.

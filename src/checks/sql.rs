@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use super::{
-    Answer, NO_CANDIDATE, Sides,
+    Answer, Asking, NO_CANDIDATE,
     decimal::Decimal,
-    rows::{Kind, Rows, Trouble, fetch},
+    rows::{Kind, Rows, fetch},
+    trouble::Trouble,
 };
 use crate::{
     api::{SqlCheck, SqlTarget, Verdict},
@@ -19,7 +20,8 @@ use crate::{
 /// Longest number that is shown, in characters.
 const MAX_SHOWN: usize = 40;
 
-pub(super) async fn ask(question: &SqlCheck, sides: &Sides, timeout: Duration) -> Answer {
+pub(super) async fn ask(question: &SqlCheck, asking: &Asking<'_>) -> Answer {
+    let (sides, timeout) = (asking.sides, asking.timeout);
     let targets = match (question.against, sides.candidate.as_ref()) {
         (SqlTarget::Legacy, _) => (Some(&sides.legacy), None),
         (_, None) => return Answer::new(Verdict::Error, NO_CANDIDATE),
@@ -65,7 +67,7 @@ fn combine(legacy: Option<Answer>, candidate: Option<Answer>) -> Answer {
             measured: candidate.measured,
             baseline: legacy.measured,
             samples: candidate.samples,
-            expected: None,
+            ..Answer::default()
         },
         (Some(answer), None) | (None, Some(answer)) => answer,
         (None, None) => Answer::default(),
@@ -166,7 +168,7 @@ fn compare(legacy: Option<Result<Rows, Trouble>>, candidate: Option<Result<Rows,
         measured: Some(summary(&candidate)),
         baseline: Some(summary(&legacy)),
         samples,
-        expected: None,
+        ..Answer::default()
     }
 }
 

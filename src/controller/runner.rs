@@ -11,12 +11,12 @@ use crate::{
         Baseline, Check, CheckResult, Configuration, DatabaseRolloutSpec, Load, LoadResult, Stage, Traffic,
         Verdict,
     },
-    checks::{self, Sides},
+    checks::{self, Moment, Progress, Sides},
     cluster::{Namespace, Snapshot, WorkloadPodsReader},
     duration,
     engine::{AttemptId, AttemptScope, Report},
     load::{self, LoadProgress, LoadSpec},
-    postgres::{ConnectionUri, Target},
+    postgres::{ConnectionUri, Roles, Target},
 };
 
 /// Longest message or measurement of a check in the status.
@@ -184,6 +184,7 @@ fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Si
     Ok(Sides {
         legacy: target(snapshot, &spec.legacy)?,
         candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
+        traffic: spec.traffic.clone().into(),
         workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
     })
 }
@@ -201,15 +202,15 @@ fn target(snapshot: &Snapshot, configuration: &Configuration) -> Result<Target, 
     let ca_pem = tls.ca_key.as_deref().map(read).transpose()?.map(<[u8]>::to_vec);
     let uri = ConnectionUri::parse(text)
         .map_err(|error| format!("key {} of Secret/{}: {error}", reference.key, reference.name))?;
-    Ok(Target { uri, tls, ca_pem })
+    Ok(Target { uri, tls, ca_pem, roles: Roles::Ordinary })
 }
 
 async fn carry_out(work: Work) -> Report {
     match work {
         Work::Checks { checks, sides, asks_legacy } => {
-            let mut answers = ask_all(&checks, &sides).await;
+            let mut answers = ask_all(&checks, &sides, Moment::Before).await;
             if asks_legacy {
-                answers.push(checks::probe(&sides.legacy, "way-back").await);
+                answers.push(checks::probe(&sides.legacy, "way-back").await.result());
             }
             checks_report(answers)
         }
@@ -217,7 +218,7 @@ async fn carry_out(work: Work) -> Report {
         Work::Final { groups } => {
             let mut answers = Vec::new();
             for (stage, checks, sides) in &groups {
-                let asked = ask_all(checks, sides).await.into_iter();
+                let asked = ask_all(checks, sides, Moment::After).await.into_iter();
                 answers.extend(
                     asked.map(|answer| CheckResult { name: format!("{stage}/{}", answer.name), ..answer }),
                 );
@@ -228,16 +229,16 @@ async fn carry_out(work: Work) -> Report {
             let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
             Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
         }
-        Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await]),
+        Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
         Work::Impossible { name, why } => impossible(name, &why),
     }
 }
 
 /// One after the other: checks share the databases with the application.
-async fn ask_all(questions: &[Check], sides: &Sides) -> Vec<CheckResult> {
+async fn ask_all(questions: &[Check], sides: &Sides, moment: Moment) -> Vec<CheckResult> {
     let mut answers = Vec::with_capacity(questions.len());
     for check in questions {
-        answers.push(bounded(checks::run(check, sides).await));
+        answers.push(bounded(checks::run(check, sides, moment, &Progress::default()).await.result()));
     }
     answers
 }
@@ -246,7 +247,7 @@ async fn ask_all(questions: &[Check], sides: &Sides) -> Vec<CheckResult> {
 async fn soak(questions: &[Check], sides: &Sides, interval: Duration, until: Timestamp) -> Report {
     let mut rounds = 0;
     loop {
-        let mut answers = ask_all(questions, sides).await;
+        let mut answers = ask_all(questions, sides, Moment::Before).await;
         rounds += 1;
         for answer in &mut answers {
             answer.samples = answer.samples.max(rounds);

@@ -140,7 +140,7 @@ fn check_timeouts(stage: &Stage, faults: &mut Vec<Fault>) {
     let soak = stage.soak.iter().flat_map(|soak| &soak.checks);
     for check in stage.checks.iter().chain(soak) {
         super::read_duration(
-            &check.timeout,
+            check.timeout(),
             &format!("stage {}: check {}: timeout", stage.name, check.name),
             faults,
         );

@@ -16,7 +16,7 @@ use super::{
     endpoint::Endpoint,
     error::Fault,
     login,
-    role::RoleError,
+    role::{RoleError, Roles},
     session::Session,
     tls::{TlsError, Verification},
     uri::ConnectionUri,
@@ -35,6 +35,8 @@ pub struct Target {
     pub tls: TlsSettings,
     /// The bytes under `tls.caKey` of the same Secret.
     pub ca_pem: Option<Vec<u8>>,
+    /// Who may log in.
+    pub roles: Roles,
 }
 
 impl fmt::Debug for Target {
@@ -180,7 +182,9 @@ async fn connect(target: &Target, options: &ConnectOptions) -> Result<Session, S
     let budget = Budget::new(options.byte_budget);
     let stream = ByteBudget::new(stream, budget.clone());
     let session = login::login(stream, target, verification, budget, options).await?;
-    match timeout(options.step_timeout, session.examine(target.uri.session_attrs(), local)).await {
+    match timeout(options.step_timeout, session.examine(target.uri.session_attrs(), target.roles, local))
+        .await
+    {
         Ok(examined) => examined.map_err(|cause| (Step::Startup, cause)),
         Err(_) => Err((Step::Startup, ConnectCause::TimedOut(options.step_timeout))),
     }

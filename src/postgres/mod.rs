@@ -22,7 +22,7 @@ pub use connect::{ConnectCause, ConnectError, ConnectOptions, Step, Target};
 pub use endpoint::Endpoint;
 pub use error::{ErrorClass, Fault, describe};
 pub use limits::{Limits, Scope};
-pub use role::RoleError;
+pub use role::{RoleError, Roles};
 pub use session::{ServerFacts, Session};
 pub use tls::{TlsError, TlsSeen};
 pub use uri::{ConnectionUri, UriError};

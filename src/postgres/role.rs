@@ -5,6 +5,17 @@
 //! as the application's own role or not at all. It is `session_user` that counts: `SET ROLE` can be undone.
 //! Never changes role, and never asks for more privileges than a login needs.
 
+/// Whom a session may log in as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Roles {
+    /// Only a role that a read-only transaction confines. What the operator uses: its specs come from anybody who may
+    /// write a rollout.
+    #[default]
+    Ordinary,
+    /// Anyone: a person asks at the command line, with a login of their own.
+    Any,
+}
+
 /// Why a role is refused. Names no role but PostgreSQL's own.
 #[derive(thiserror::Error, Debug, PartialEq, Eq, Clone)]
 pub enum RoleError {

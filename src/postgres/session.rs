@@ -20,7 +20,7 @@ use super::{
     connect::ConnectCause,
     error::{ErrorClass, Fault},
     limits::{Limits, Scope},
-    role::{self, ROLE_COLUMNS},
+    role::{self, ROLE_COLUMNS, Roles},
     tls::TlsSeen,
     uri::SessionAttrs,
 };
@@ -149,11 +149,15 @@ impl Session {
     pub(super) async fn examine(
         mut self,
         wanted: SessionAttrs,
+        roles: Roles,
         local: Option<SocketAddr>,
     ) -> Result<Self, ConnectCause> {
         let answer = self.ask_facts().await.map_err(ConnectCause::Server)?;
         let [rolsuper, memberships, address, port, is_in_recovery, is_read_only] = &answer;
-        role::judge(rolsuper.as_deref(), memberships.as_deref())?;
+        match role::judge(rolsuper.as_deref(), memberships.as_deref()) {
+            Err(error) if roles == Roles::Ordinary => return Err(error.into()),
+            _ => {}
+        }
         let accepts_writes = is_in_recovery.as_deref() == Some("f") && is_read_only.as_deref() == Some("off");
         let is_wanted = match wanted {
             SessionAttrs::Any => true,

@@ -1,54 +1,41 @@
 //! Each step of connecting fails for its own reason, and says so.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use cutover::{
-    api::{Check, CheckResult, ConnectivityCheck, TlsMode, Verdict},
-    checks::{self, Sides, WorkloadPods, WorkloadSource},
+    api::{Check, ConnectivityCheck, TlsMode, Verdict},
+    checks::{self, CheckReport, Sides},
     postgres::Target,
 };
-use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::{
+    asking::{ask, sides},
     fake::{self, Behaviour},
     postgres::{STRANGER_CA, Server, assert_shows_no_secret, tls},
 };
 
-pub struct NoWorkloads;
-
-impl WorkloadSource for NoWorkloads {
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-}
-
 fn check(timeout: &str, min_server_version: Option<i32>) -> Check {
     Check {
         name: "reachable".to_owned(),
-        timeout: timeout.to_owned(),
+        timeout: Some(timeout.to_owned()),
         connectivity: Some(ConnectivityCheck { min_server_version }),
-        sql: None,
-        workload: None,
+        ..Check::default()
     }
 }
 
-async fn run(candidate: Target, check: Check) -> CheckResult {
-    let sides =
-        Sides { legacy: candidate.clone(), candidate: Some(candidate), workloads: Arc::new(NoWorkloads) };
-    let result = checks::run(&check, &sides).await;
-    assert_shows_no_secret(&result);
-    assert_eq!(result.name, check.name);
+async fn run(candidate: Target, check: Check) -> CheckReport {
+    let result = ask(&check, &sides(candidate.clone(), candidate)).await;
     assert!(result.finished_at.is_some());
     result
 }
 
-async fn connectivity(candidate: Target) -> CheckResult {
+async fn connectivity(candidate: Target) -> CheckReport {
     run(candidate, check("10s", None)).await
 }
 
 #[track_caller]
-fn assert_fails(result: &CheckResult, parts: &[&str]) {
+fn assert_fails(result: &CheckReport, parts: &[&str]) {
     assert_eq!(result.verdict, Verdict::Fail, "{}", result.message);
     for part in parts {
         assert!(result.message.contains(part), "{part:?} is not in {:?}", result.message);
@@ -217,8 +204,8 @@ async fn a_server_that_hangs_up_fails_in_the_step_that_it_hung_up_in() {
 #[tokio::test]
 async fn without_a_candidate_the_question_can_not_be_asked() {
     let database = Server::shared().database().await;
-    let sides = Sides { legacy: database.target(), candidate: None, workloads: Arc::new(NoWorkloads) };
-    let result = checks::run(&check("10s", None), &sides).await;
+    let sides = Sides { candidate: None, ..sides(database.target(), database.target()) };
+    let result = ask(&check("10s", None), &sides).await;
     assert_eq!(result.verdict, Verdict::Error);
     assert!(result.message.contains("spec.candidate"));
 }

@@ -1,15 +1,15 @@
 //! One read-only statement, its expectations, and what it must not get away with.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use cutover::{
-    api::{Check, CheckResult, SqlCheck, SqlTarget, Verdict},
-    checks::{self, Sides},
+    api::{Check, SqlCheck, SqlTarget, Verdict},
+    checks::CheckReport,
     postgres::Target,
 };
 
 use crate::{
-    connectivity::NoWorkloads,
+    asking::{self, sides},
     fake::{self, Behaviour},
     postgres::{Server, assert_shows_no_secret},
 };
@@ -33,22 +33,18 @@ fn same(query: &str) -> SqlCheck {
     SqlCheck { against: SqlTarget::Both, same: true, ..question(query) }
 }
 
-async fn ask_for(timeout: &str, legacy: Target, candidate: Target, sql: SqlCheck) -> CheckResult {
+async fn ask_for(timeout: &str, legacy: Target, candidate: Target, sql: SqlCheck) -> CheckReport {
     let check = Check {
         name: "question".to_owned(),
-        timeout: timeout.to_owned(),
-        connectivity: None,
+        timeout: Some(timeout.to_owned()),
         sql: Some(sql),
-        workload: None,
+        ..Check::default()
     };
-    let sides = Sides { legacy, candidate: Some(candidate), workloads: Arc::new(NoWorkloads) };
-    let result = checks::run(&check, &sides).await;
-    assert_shows_no_secret(&result);
-    result
+    asking::ask(&check, &sides(legacy, candidate)).await
 }
 
 /// On a database with a table of three rows.
-async fn ask(sql: SqlCheck) -> CheckResult {
+async fn ask(sql: SqlCheck) -> CheckReport {
     let database = Server::shared().database().await;
     let name = &database.name;
     database
@@ -69,7 +65,7 @@ pub async fn number(target: Target, query: &str) -> i64 {
 }
 
 #[track_caller]
-fn assert_verdict(result: &CheckResult, verdict: Verdict, parts: &[&str]) {
+fn assert_verdict(result: &CheckReport, verdict: Verdict, parts: &[&str]) {
     assert_eq!(result.verdict, verdict, "{}", result.message);
     for part in parts {
         assert!(result.message.contains(part), "{part:?} is not in {:?}", result.message);

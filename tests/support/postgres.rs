@@ -14,7 +14,7 @@ use std::{
 
 use cutover::{
     api::{TlsMode, TlsSettings},
-    postgres::{ConnectionUri, Target},
+    postgres::{ConnectionUri, Roles, Target},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -145,6 +145,7 @@ impl Server {
             uri: ConnectionUri::parse(&uri).unwrap(),
             tls: tls(TlsMode::VerifyFull),
             ca_pem: Some(self.ca_pem()),
+            roles: Roles::Ordinary,
         }
     }
 }
@@ -171,7 +172,12 @@ impl Database<'_> {
 
     pub fn target_with_password(&self, password: &str) -> Target {
         let uri = ConnectionUri::parse(&self.uri_with_password(password)).unwrap();
-        Target { uri, tls: tls(TlsMode::VerifyFull), ca_pem: Some(self.server.ca_pem()) }
+        Target {
+            uri,
+            tls: tls(TlsMode::VerifyFull),
+            ca_pem: Some(self.server.ca_pem()),
+            roles: Roles::Ordinary,
+        }
     }
 
     /// The connection URI, as a Secret holds it.

@@ -1,0 +1,9 @@
+//! `legacyUnused`.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Has the application let go of legacy?
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LegacyUnusedCheck {}

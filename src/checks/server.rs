@@ -1,0 +1,11 @@
+//! `server`: to be built.
+
+use super::{Answer, Asking, Trouble};
+use crate::api::ServerCheck;
+
+/// What it can find.
+pub(super) const KINDS: &[super::FindingKind] = &[];
+
+pub(super) async fn ask(_question: &ServerCheck, _asking: &Asking<'_>) -> Result<Answer, Trouble> {
+    Err(Trouble::error("to be built"))
+}
