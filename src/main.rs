@@ -1,7 +1,9 @@
 //! The `cutover` binary.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     cutover::cli::Cli::parse().run()
 }

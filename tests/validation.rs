@@ -18,6 +18,8 @@ mod postgres;
 
 #[path = "validation/activity.rs"]
 mod activity;
+#[path = "validation/command.rs"]
+mod command;
 #[path = "validation/data.rs"]
 mod data;
 #[path = "validation/http.rs"]

@@ -59,8 +59,8 @@ const BYTE_BUDGET: u64 = 4 << 20;
 /// What checks are about.
 #[derive(Clone)]
 pub struct Sides {
-    /// The database that the application comes from.
-    pub legacy: Target,
+    /// The database that the application comes from; `None` only where a person at the command line named none.
+    pub legacy: Option<Target>,
     /// The one it moves to; `None` when only settings change.
     pub candidate: Option<Target>,
     /// The traffic models that the spec has.
@@ -115,8 +115,11 @@ impl<'a> Asking<'a> {
         self.timeout.saturating_sub(self.started.elapsed())
     }
 
-    fn legacy(&self) -> &'a Target {
-        &self.sides.legacy
+    fn legacy(&self) -> Result<&'a Target, Trouble> {
+        self.sides
+            .legacy
+            .as_ref()
+            .ok_or_else(|| Trouble::error("the check is about legacy, too, and it was not named"))
     }
 
     fn candidate(&self) -> Result<&'a Target, Trouble> {
@@ -161,7 +164,7 @@ async fn ask(asking: &Asking<'_>) -> Answer {
             }
             Err(trouble) => Err(trouble),
         },
-        Some(Question::Sql(question)) => Ok(sql::ask(question, asking).await),
+        Some(Question::Sql(question)) => sql::ask(question, asking).await,
         Some(Question::Workload(question)) => {
             Ok(workload::ask(question, asking.sides.workloads.as_ref()).await)
         }
@@ -196,7 +199,7 @@ pub fn catalogue() -> Vec<(&'static str, &'static [FindingKind])> {
     ]
 }
 
-const NO_CANDIDATE: &str = "the check is about the candidate, and spec.candidate is not set: set it, or ask legacy (against: Legacy)";
+const NO_CANDIDATE: &str = "the check is about the candidate, and there is none: set spec.candidate, or ask legacy (against: Legacy)";
 
 async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> Answer {
     tokio::time::timeout(timeout, question).await.unwrap_or_else(|_| {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{
-    Answer, Asking, NO_CANDIDATE,
+    Answer, Asking,
     decimal::Decimal,
     rows::{Kind, Rows, fetch},
     trouble::Trouble,
@@ -20,13 +20,12 @@ use crate::{
 /// Longest number that is shown, in characters.
 const MAX_SHOWN: usize = 40;
 
-pub(super) async fn ask(question: &SqlCheck, asking: &Asking<'_>) -> Answer {
-    let (sides, timeout) = (asking.sides, asking.timeout);
-    let targets = match (question.against, sides.candidate.as_ref()) {
-        (SqlTarget::Legacy, _) => (Some(&sides.legacy), None),
-        (_, None) => return Answer::new(Verdict::Error, NO_CANDIDATE),
-        (SqlTarget::Candidate, candidate) => (None, candidate),
-        (SqlTarget::Both, candidate) => (Some(&sides.legacy), candidate),
+pub(super) async fn ask(question: &SqlCheck, asking: &Asking<'_>) -> Result<Answer, Trouble> {
+    let timeout = asking.timeout;
+    let targets = match question.against {
+        SqlTarget::Legacy => (Some(asking.legacy()?), None),
+        SqlTarget::Candidate => (None, Some(asking.candidate()?)),
+        SqlTarget::Both => (Some(asking.legacy()?), Some(asking.candidate()?)),
     };
     // At once, so that both are asked about the same moment as nearly as two servers can be.
     let (legacy, candidate) =
@@ -37,7 +36,7 @@ pub(super) async fn ask(question: &SqlCheck, asking: &Asking<'_>) -> Answer {
         combine(legacy.map(|rows| judge(question, rows)), candidate.map(|rows| judge(question, rows)))
     };
     answer.expected = Some(expectation(question));
-    answer
+    Ok(answer)
 }
 
 async fn fetch_some(

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use futures::FutureExt;
 use kube::{
@@ -45,10 +45,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     logging::start(&options.log, options.log_format).context("--log is not a filter")?;
-    // kube and the database sessions share one rustls; this makes its one provider explicit.
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow!("a TLS provider is installed already"))?;
+    super::install_tls_provider()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(operate(options))
 }
 

@@ -1,9 +1,14 @@
 //! The subcommands of the `cutover` binary, over the same code that the library has.
 
+mod check;
 mod controller;
 mod crd;
 mod logging;
+mod target;
 
+use std::process::ExitCode;
+
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
 
 /// Moves applications between database configurations, in validated and reversible stages.
@@ -18,19 +23,32 @@ pub struct Cli {
 enum Command {
     /// Run the operator, in a cluster or from a kubeconfig.
     Controller(controller::Options),
+    /// Ask the checks of a stage, without a cluster.
+    Check(Box<check::Options>),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
 }
 
 impl Cli {
-    /// Carries the command out.
-    ///
-    /// # Errors
-    /// What keeps it from being carried out, for people.
-    pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Controller(options) => controller::run(&options),
-            Command::Crd => crd::print(),
-        }
+    /// Carries the command out, and says on standard error what kept it from being carried out.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        // A check's exit code 1 is a verdict; that it could not be asked is 2.
+        let (result, trouble) = match self.command {
+            Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
+            Command::Check(options) => (check::run(*options), 2),
+            Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
+        };
+        result.unwrap_or_else(|error| {
+            eprintln!("Error: {error:#}");
+            ExitCode::from(trouble)
+        })
     }
+}
+
+/// kube and the database sessions share one rustls; this makes its one provider explicit.
+fn install_tls_provider() -> anyhow::Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow!("a TLS provider is installed already"))
 }

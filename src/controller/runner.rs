@@ -182,7 +182,7 @@ fn seed(snapshot: &Snapshot, id: &AttemptId) -> u64 {
 fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Sides, String> {
     let spec = &snapshot.rollout().spec;
     Ok(Sides {
-        legacy: target(snapshot, &spec.legacy)?,
+        legacy: Some(target(snapshot, &spec.legacy)?),
         candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
         traffic: spec.traffic.clone().into(),
         workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
@@ -209,8 +209,8 @@ async fn carry_out(work: Work) -> Report {
     match work {
         Work::Checks { checks, sides, asks_legacy } => {
             let mut answers = ask_all(&checks, &sides, Moment::Before).await;
-            if asks_legacy {
-                answers.push(checks::probe(&sides.legacy, "way-back").await.result());
+            if let Some(legacy) = sides.legacy.as_ref().filter(|_| asks_legacy) {
+                answers.push(checks::probe(legacy, "way-back").await.result());
             }
             checks_report(answers)
         }

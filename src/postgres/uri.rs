@@ -2,7 +2,7 @@
 //!
 //! Decides which texts name exactly one server, one database and one role. What libpq would accept is accepted,
 //! except what this program can't honour (several hosts, unix sockets), which is refused with the reason. Parameters
-//! about TLS are set aside, because the rollout's `tls` settings govern; so are those of other drivers, because the
+//! about TLS are kept aside, because the rollout's `tls` settings govern; those of other drivers are dropped, because the
 //! text belongs to the application and its driver reads more than libpq's.
 //!
 //! Never prints the text or a part of it: an error names what is wrong, not what is written there.
@@ -22,6 +22,8 @@ pub struct ConnectionUri {
     options: Option<String>,
     connect_timeout: Option<Duration>,
     session_attrs: SessionAttrs,
+    ssl_mode: Option<String>,
+    ssl_root_cert: Option<String>,
 }
 
 /// `target_session_attrs`: what kind of server the application insists on.
@@ -131,6 +133,18 @@ impl ConnectionUri {
     /// The URI's own `connect_timeout`, where it sets one.
     pub(super) fn connect_timeout(&self) -> Option<Duration> {
         self.connect_timeout
+    }
+
+    /// The URI's own `sslmode`, as written. A rollout's `tls` settings govern instead; this is for the command line.
+    #[must_use]
+    pub fn ssl_mode(&self) -> Option<&str> {
+        self.ssl_mode.as_deref()
+    }
+
+    /// The URI's own `sslrootcert`: a file of PEM certificates. For the command line, as [`Self::ssl_mode`].
+    #[must_use]
+    pub fn ssl_root_cert(&self) -> Option<&str> {
+        self.ssl_root_cert.as_deref()
     }
 
     /// The kind of server that the URI insists on.

@@ -21,7 +21,12 @@ impl WorkloadSource for NoWorkloads {
 }
 
 pub fn sides(legacy: Target, candidate: Target) -> Sides {
-    Sides { legacy, candidate: Some(candidate), traffic: Arc::new([]), workloads: Arc::new(NoWorkloads) }
+    Sides {
+        legacy: Some(legacy),
+        candidate: Some(candidate),
+        traffic: Arc::new([]),
+        workloads: Arc::new(NoWorkloads),
+    }
 }
 
 /// Before the move.

@@ -21,6 +21,8 @@ struct Parts {
     options: Option<String>,
     connect_timeout: Option<Duration>,
     session_attrs: SessionAttrs,
+    ssl_mode: Option<String>,
+    ssl_root_cert: Option<String>,
 }
 
 pub(super) fn parse(text: &str) -> Result<ConnectionUri, UriError> {
@@ -126,7 +128,9 @@ impl Parts {
             "options" => self.options = Some(decode_text(value, "options parameter")?),
             "connect_timeout" => self.connect_timeout = parse_connect_timeout(value)?,
             "target_session_attrs" => self.session_attrs = parse_session_attrs(value)?,
-            // `sslmode` and the like: the rollout's `tls` settings govern. The rest is another driver's business,
+            "sslmode" => self.ssl_mode = Some(decode_text(value, "sslmode parameter")?),
+            "sslrootcert" => self.ssl_root_cert = Some(decode_text(value, "sslrootcert parameter")?),
+            // The rest is another driver's business,
             // and `application_name` is ours to set, so that a DBA can tell these sessions from the application's.
             _ => {}
         }
@@ -144,6 +148,8 @@ impl Parts {
             options: self.options,
             connect_timeout: self.connect_timeout,
             session_attrs: self.session_attrs,
+            ssl_mode: self.ssl_mode,
+            ssl_root_cert: self.ssl_root_cert,
         })
     }
 }

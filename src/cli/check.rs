@@ -1,0 +1,150 @@
+//! `cutover check`: the checks of a stage, without a cluster.
+//!
+//! Decides nothing about the databases: it asks the same questions as the operator, once, and writes what they found.
+//! Exit code: 0 pass or warn, 1 fail, 2 could not run, 3 inconclusive.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use futures::future::BoxFuture;
+
+use super::target::target;
+use crate::{
+    api::{AcceptedFinding, Check, Traffic, Verdict},
+    checks::{self, CheckReport, Moment, Progress, Sides, WorkloadPods, WorkloadSource},
+};
+
+mod kind;
+mod manifest;
+mod render;
+mod watch;
+
+use manifest::Manifest;
+
+#[derive(Args)]
+#[command(subcommand_negates_reqs = true)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    kind: Option<kind::Kind>,
+    /// A manifest whose checks are asked, all of them; `-` is standard input. The Secrets that its rollout names may be
+    /// in the same file.
+    #[arg(short, long, required = true)]
+    file: Option<PathBuf>,
+    /// Ask only the checks of this stage of the manifest.
+    #[arg(long, requires = "file")]
+    stage: Option<String>,
+    /// The database that the application comes from: `postgresql://user:password@host:port/database`. As an environment
+    /// variable it is not seen by others on this machine.
+    #[arg(long, global = true, env = "CUTOVER_LEGACY_URI", hide_env_values = true)]
+    legacy: Option<String>,
+    /// The database that it moves to.
+    #[arg(long, global = true, env = "CUTOVER_CANDIDATE_URI", hide_env_values = true)]
+    candidate: Option<String>,
+    /// The whole check must be over after this long, such as `90s` or `2h`.
+    #[arg(long, global = true)]
+    timeout: Option<String>,
+    /// A finding that is accepted: its kind, or kind=object with `*` for any characters; may be repeated.
+    #[arg(long, global = true, value_name = "KIND[=OBJECT]")]
+    accept: Vec<String>,
+    /// How the report is written.
+    #[arg(short, long, global = true, value_enum, default_value_t = render::Format::Table)]
+    output: render::Format,
+}
+
+pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    super::install_tls_provider()?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(ask(options))
+}
+
+async fn ask(mut options: Options) -> anyhow::Result<ExitCode> {
+    let format = options.output;
+    let out = &mut std::io::stdout().lock();
+    if let Some(kind) = options.kind.take() {
+        let mut check = adjusted(kind.into_check(), &options)?;
+        let sides = sides(&options, traffic_file(&mut check)?)?;
+        let report = ask_one(&check, &sides).await;
+        render::one(format, &report, out)?;
+        return Ok(exit_code(report.verdict));
+    }
+    let manifest =
+        Manifest::read(options.file.as_deref().context("name a kind of check, or a manifest with -f")?)?;
+    let mut sides = sides(&options, manifest.traffic())?;
+    if sides.legacy.is_none() {
+        sides.legacy = Some(manifest.legacy()?);
+    }
+    if sides.candidate.is_none() {
+        sides.candidate = manifest.candidate()?;
+    }
+    let mut reports = Vec::new();
+    for check in manifest.checks(options.stage.as_deref())? {
+        reports.push(ask_one(&adjusted(check, &options)?, &sides).await);
+    }
+    render::all(format, &reports, out)?;
+    Ok(exit_code(render::worst(&reports)))
+}
+
+async fn ask_one(check: &Check, sides: &Sides) -> CheckReport {
+    let progress = Progress::default();
+    watch::watched(&check.name, &progress, checks::run(check, sides, Moment::Before, &progress)).await
+}
+
+fn adjusted(mut check: Check, options: &Options) -> anyhow::Result<Check> {
+    if let Some(timeout) = &options.timeout {
+        crate::duration::parse(timeout).map_err(|error| anyhow::anyhow!("--timeout: {error}"))?;
+        check.timeout = Some(timeout.clone());
+    }
+    for rule in &options.accept {
+        let (kind, object) =
+            rule.split_once('=').map_or((rule.as_str(), None), |(kind, object)| (kind, Some(object)));
+        if kind.is_empty() {
+            bail!("--accept takes the kind of a finding, such as owner-differs, or kind=object");
+        }
+        check.accept.push(AcceptedFinding { kind: kind.to_owned(), object: object.map(str::to_owned) });
+    }
+    Ok(check)
+}
+
+/// At the command line the statements of `plans` are in a file of their own: one entry of `spec.traffic`.
+fn traffic_file(check: &mut Check) -> anyhow::Result<Vec<Traffic>> {
+    let Some(named) = check.plans.as_mut().and_then(|plans| plans.traffic.as_mut()) else {
+        return Ok(Vec::new());
+    };
+    let text = std::fs::read_to_string(&*named).with_context(|| format!("cannot read {named}"))?;
+    let traffic: Traffic =
+        serde_saphyr::from_str(&text).with_context(|| format!("{named} is not one entry of spec.traffic"))?;
+    named.clone_from(&traffic.name);
+    Ok(vec![traffic])
+}
+
+fn sides(options: &Options, traffic: Vec<Traffic>) -> anyhow::Result<Sides> {
+    let side = |uri: &Option<String>, name: &str| {
+        uri.as_deref().map(|uri| target(uri).with_context(|| format!("--{name}"))).transpose()
+    };
+    Ok(Sides {
+        legacy: side(&options.legacy, "legacy")?,
+        candidate: side(&options.candidate, "candidate")?,
+        traffic: traffic.into(),
+        workloads: Arc::new(NoCluster),
+    })
+}
+
+/// At the command line there is no cluster to look at.
+struct NoCluster;
+
+impl WorkloadSource for NoCluster {
+    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>> {
+        Box::pin(async {
+            Err("there is no cluster at the command line; the operator asks this check".to_owned())
+        })
+    }
+}
+
+fn exit_code(verdict: Verdict) -> ExitCode {
+    ExitCode::from(match verdict {
+        Verdict::Pass | Verdict::Warn => 0,
+        Verdict::Fail => 1,
+        Verdict::Error => 2,
+        Verdict::Inconclusive => 3,
+    })
+}
