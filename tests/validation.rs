@@ -22,6 +22,10 @@ mod activity;
 mod command;
 #[path = "validation/data.rs"]
 mod data;
+#[path = "support/hostile.rs"]
+mod hostile;
+#[path = "validation/hostile.rs"]
+mod hostile_servers;
 #[path = "validation/http.rs"]
 mod http;
 #[path = "validation/legacy_unused.rs"]

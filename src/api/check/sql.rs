@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::DECIMAL_PATTERN;
 
 /// One read-only statement and what it must answer.
-#[derive(clap::Args, Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
+#[derive(clap::Args, Serialize, Deserialize, Debug, PartialEq, Clone, Default, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(has(self.equals) ? 1 : 0) + ((has(self.min) || has(self.max)) ? 1 : 0) + ((has(self.same) && self.same) ? 1 : 0) == 1")
