@@ -12,8 +12,8 @@ pub(super) struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    pub(super) fn new(min: &'a Option<String>, max: &'a Option<String>) -> Self {
-        Self { min: min.as_deref(), max: max.as_deref() }
+    pub(super) fn new(min: Option<&'a str>, max: Option<&'a str>) -> Self {
+        Self { min, max }
     }
 
     /// In words; `None` where there is no bound.

@@ -72,7 +72,7 @@ impl Endpoint {
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-        Ok(Self { host, port, is_https, uri })
+        Ok(Self { uri, host, port, is_https })
     }
 
     /// The same server, with `suffix` added to the path.

@@ -28,9 +28,10 @@ pub(super) async fn ask(question: &PrometheusCheck, limit: Duration) -> Result<A
     let request = request(&endpoint, question, limit)?;
     let answer = match endpoint.exchange(request, limit).await {
         Ok(reply) => read(&endpoint, &reply).map(|found| judge(question, &found)),
-        Err(trouble) => Err(trouble),
+        // Whatever is wrong with the server, it says nothing about what it would have answered.
+        Err(trouble) => Err(Trouble::error(trouble.message)),
     };
-    let expected = Bounds::new(&question.min, &question.max).expectation();
+    let expected = Bounds::new(question.min.as_deref(), question.max.as_deref()).expectation();
     Ok(Answer { expected, ..answer.unwrap_or_else(Answer::from) })
 }
 
@@ -132,7 +133,7 @@ fn values(data: &Data) -> Result<Vec<String>, Trouble> {
 
 fn judge(question: &PrometheusCheck, found: &Found) -> Answer {
     let samples = i64::try_from(found.values.len()).unwrap_or(i64::MAX);
-    let query = clip(&question.query);
+    let query = format!("`{}`", clip(&question.query));
     if found.values.is_empty() {
         let message = format!(
             "no data: {query} answers no sample{}. If none is right, say so in the query: … or vector(0)",
@@ -140,7 +141,7 @@ fn judge(question: &PrometheusCheck, found: &Found) -> Answer {
         );
         return Answer::new(Verdict::Inconclusive, message);
     }
-    let bounds = Bounds::new(&question.min, &question.max);
+    let bounds = Bounds::new(question.min.as_deref(), question.max.as_deref());
     let faults: Vec<(&str, String)> =
         found.values.iter().filter_map(|value| Some((value.as_str(), bounds.fault(Some(value))?))).collect();
     let measured = summary(&found.values);

@@ -54,7 +54,7 @@ async fn fetch_some(
 }
 
 fn expectation(question: &SqlCheck) -> String {
-    let bounds = Bounds::new(&question.min, &question.max).expectation();
+    let bounds = Bounds::new(question.min.as_deref(), question.max.as_deref()).expectation();
     question.equals.clone().or(bounds).unwrap_or_else(|| "the same rows on both sides".to_owned())
 }
 
@@ -106,7 +106,7 @@ fn fault(question: &SqlCheck, kind: Kind, value: Option<&str>) -> Option<String>
         let is_equal = value == Some(expected) || (kind == Kind::Boolean && value == boolean(expected));
         return (!is_equal).then(|| format!("not {expected}"));
     }
-    Bounds::new(&question.min, &question.max).fault(value)
+    Bounds::new(question.min.as_deref(), question.max.as_deref()).fault(value)
 }
 
 /// PostgreSQL writes booleans `t` and `f` here, and people `true` and `false`.

@@ -118,6 +118,13 @@ async fn a_server_that_sends_one_byte_a_second_is_an_error_in_time() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_ever_promises_an_answer_is_an_error_in_time() {
+    let promise = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
+    let report = of_for_ever(Act::SendForEver(Vec::new(), promise)).await;
+    assert_told(&report, Verdict::Error, &["no answer"]);
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_up_fails() {
     for nothing in [&b""[..], b"HTTP/1.1 20"] {
         let report = of(Act::Send(nothing.to_vec())).await;

@@ -170,7 +170,20 @@ async fn a_server_that_never_ends_its_answer_is_read_no_further_than_a_mebibyte(
     let head = b"HTTP/1.1 200 OK\r\n\r\n{\"status\":\"success\",\"warnings\":[".to_vec();
     let server = HttpServer::that(Act::SendForEver(head, b"\"canary\",".repeat(1000))).await;
     let report = ask(bounds(&server, Some("0"), None)).await;
-    assert_told(&report, Verdict::Fail, &["larger than 1024 KiB"]);
+    assert_told(&report, Verdict::Error, &["larger than 1024 KiB"]);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_an_error_whatever_it_does() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
+    for (act, told) in [
+        (Act::Send(head), "broke off after 1 bytes"),
+        (Act::Send(Vec::new()), "closed before there was an answer"),
+        (Act::Send(b"canary\r\n\r\n".to_vec()), "is not HTTP/1.1"),
+    ] {
+        let server = HttpServer::that(act).await;
+        assert_told(&ask(bounds(&server, Some("0"), None)).await, Verdict::Error, &[told]);
+    }
 }
 
 #[tokio::test]

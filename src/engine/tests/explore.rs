@@ -253,6 +253,5 @@ fn from_every_reachable_state_there_is_a_way_back_and_a_way_on() {
         }
         assert!(seen.len() < 60_000, "the state space is not small any more");
     }
-    eprintln!("{} states", seen.len());
     assert!(seen.len() > 500, "only {} states: the exploration does not explore", seen.len());
 }
