@@ -11,6 +11,8 @@
 mod asking;
 #[path = "support/fake.rs"]
 mod fake;
+#[path = "support/http.rs"]
+mod http_server;
 #[path = "validation/pair.rs"]
 mod pair;
 #[path = "support/postgres.rs"]

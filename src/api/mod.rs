@@ -23,8 +23,8 @@ pub use stage::{
 };
 pub use status::{
     ActiveNow, BaselineRecord, BindingRecord, CheckResult, DatabaseRolloutStatus, Failure, FinalValidation,
-    HistoryEntry, Intent, LoadResult, Phase, PreservedLegacy, Recorded, Rollback, RollbackPhase,
-    RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
+    HistoryEntry, Intent, LoadResult, Phase, PrerequisitesRecord, PreservedLegacy, Recorded, Rollback,
+    RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
 };
 pub use traffic::{
     Baseline, ChoiceParameter, IntegerParameter, LatencyLimits, Load, Parameter, Skew, Statement, Traffic,

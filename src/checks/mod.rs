@@ -22,9 +22,11 @@ use crate::{
 
 mod activity;
 mod answer;
+mod bounds;
 mod connectivity;
 mod data;
 mod decimal;
+mod endpoint;
 mod finding;
 mod http;
 mod legacy_unused;
@@ -136,11 +138,31 @@ impl<'a> Asking<'a> {
 /// and closes its connections.
 pub async fn run(check: &Check, sides: &Sides, moment: Moment, progress: &Progress) -> CheckReport {
     let started = Instant::now();
+    answered(check, started, |timeout| async move {
+        ask(&Asking { sides, check, timeout, started, moment, progress }).await
+    })
+    .await
+}
+
+/// Asks a check that is about no database: `http` or `prometheus`. A prerequisite is one.
+pub async fn run_without_sides(check: &Check) -> CheckReport {
+    let asked = |timeout| async move {
+        let answer = match check.question() {
+            Some(Question::Http(question)) => http::ask(question, request_limit(timeout)).await,
+            Some(Question::Prometheus(question)) => prometheus::ask(question, request_limit(timeout)).await,
+            _ => Err(Trouble::error("only http and prometheus can be asked where there is no database")),
+        };
+        answer.unwrap_or_else(Answer::from)
+    };
+    answered(check, Instant::now(), asked).await
+}
+
+async fn answered<F>(check: &Check, started: Instant, ask: impl FnOnce(Duration) -> F) -> CheckReport
+where
+    F: Future<Output = Answer>,
+{
     let answer = match duration::parse(check.timeout()) {
-        Ok(timeout) => {
-            let asking = Asking { sides, check, timeout, started, moment, progress };
-            within(timeout, Box::pin(ask(&asking))).await
-        }
+        Ok(timeout) => within(timeout, Box::pin(ask(timeout))).await,
         Err(error) => Answer::new(Verdict::Error, format!("the check's timeout can't be read: {error}")),
     };
     CheckReport::new(check, answer, started)
@@ -170,12 +192,14 @@ async fn ask(asking: &Asking<'_>) -> Answer {
         }
         Some(Question::Activity(question)) => activity::ask(question, asking).await,
         Some(Question::Data(question)) => data::ask(question, asking).await,
-        Some(Question::Http(question)) => http::ask(question, asking).await,
+        Some(Question::Http(question)) => http::ask(question, request_limit(asking.timeout)).await,
         Some(Question::LegacyUnused(question)) => legacy_unused::ask(question, asking).await,
         Some(Question::Plans(question)) => plans::ask(question, asking).await,
         Some(Question::Pool(question)) => pool::ask(question, asking).await,
         Some(Question::Privileges(question)) => privileges::ask(question, asking).await,
-        Some(Question::Prometheus(question)) => prometheus::ask(question, asking).await,
+        Some(Question::Prometheus(question)) => {
+            prometheus::ask(question, request_limit(asking.timeout)).await
+        }
         Some(Question::Replication(question)) => replication::ask(question, asking).await,
         Some(Question::Schema(question)) => schema::ask(question, asking).await,
         Some(Question::Server(question)) => server::ask(question, asking).await,
@@ -206,6 +230,11 @@ async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> An
         let limit = duration::format(timeout);
         Answer::new(Verdict::Error, format!("no answer within the check's timeout of {limit}"))
     })
+}
+
+/// As much of a check's timeout as one request may take, so that the answer can still name what took too long.
+fn request_limit(timeout: Duration) -> Duration {
+    timeout * 9 / 10
 }
 
 /// A step gets less than the whole timeout, so that the answer can still name the step that took too long.
