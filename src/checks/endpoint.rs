@@ -70,6 +70,10 @@ impl Endpoint {
             Some("http") => false,
             _ => return Err(Trouble::error(NO_URL)),
         };
+        // A port that is none must not silently become the scheme's.
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+            return Err(Trouble::error(NO_URL));
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         Ok(Self { uri, host, port, is_https })

@@ -1,7 +1,7 @@
 //! What checks are asked when, how often they may fail, and where their whole answers are.
 
 use cutover::{
-    api::{CheckResult, DatabaseRollout, Phase, Verdict},
+    api::{CheckResult, DatabaseRollout, Phase, StagePhase, Verdict},
     checks::CheckReport,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,7 +46,7 @@ async fn a_rollout_waits_for_the_endpoint_that_it_needs() {
     let done = shop.until_phase(Phase::Completed).await;
     let record = done.status.unwrap().recorded.prerequisites.unwrap();
     assert_eq!((record.attempt, record.checks[0].verdict), (2, Verdict::Pass));
-    assert_eq!(server.requests().await.len(), 2);
+    assert_eq!(server.requests().len(), 2);
     let reasons = shop.event_reasons().await;
     for reason in ["PrerequisiteUnmet", "PrerequisitesMet"] {
         assert!(reasons.iter().any(|r| r == reason), "no event {reason}: {reasons:?}");
@@ -81,8 +81,23 @@ async fn a_soak_forgives_as_many_rounds_as_its_check_allows_and_no_more() {
     let failure = back.status.unwrap().recorded.failure.unwrap();
     assert_eq!(failure.reason, "SoakFailed");
     assert!(failure.message.contains("2 of 2 rounds failed, at most 1 may"), "{}", failure.message);
-    assert_eq!(never.requests().await.len(), 2);
+    assert_eq!(never.requests().len(), 2);
     shop.until_phase(Phase::RolledBack).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_nothing_holds_up_no_rollback() {
+    let server = HttpServer::that(Act::Silent).await;
+    let shop = Shop::open("silent", &[("Deployment", "api")]).await;
+    let health = json!({"name": "health", "timeout": "1h", "http": {"url": server.url("/healthz")}});
+    let soak = json!({"soak": {"duration": "1h", "checks": [health]}});
+    shop.roll_out(spec(&[with(stage("Deployment", "api"), soak)])).await;
+    shop.until_stage("api", StagePhase::Soaking).await;
+    tokio::time::timeout(PATIENCE, server.is_asked()).await.expect("the endpoint is asked");
+    shop.edit(json!({"activeConfig": "Legacy"})).await;
+    shop.until_phase(Phase::RolledBack).await;
+    assert!(shop.is_on_legacy("api").await);
     shop.close().await;
 }
 

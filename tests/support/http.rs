@@ -1,11 +1,11 @@
 //! A small HTTP server that answers, or misbehaves, as a test says.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Mutex,
+    sync::watch,
 };
 
 /// What the server does with a request.
@@ -34,7 +34,7 @@ impl Act {
 /// A server, and the requests that it was sent.
 pub struct HttpServer {
     pub address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: watch::Receiver<Vec<String>>,
 }
 
 impl HttpServer {
@@ -47,15 +47,14 @@ impl HttpServer {
     pub async fn that_in_turn(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = requests.clone();
+        let (seen, requests) = watch::channel(Vec::new());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let number = seen.lock().await.len();
+                let number = seen.borrow().len();
                 let act = acts[number.min(acts.len() - 1)].clone();
                 // Read here, so that requests are counted in their order.
                 let (stream, request) = read_request(stream).await;
-                seen.lock().await.push(request);
+                seen.send_modify(|seen| seen.push(request));
                 tokio::spawn(carry_out(stream, act));
             }
         });
@@ -67,8 +66,14 @@ impl HttpServer {
     }
 
     /// The requests so far, heads and bodies.
-    pub async fn requests(&self) -> Vec<String> {
-        self.requests.lock().await.clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.borrow().clone()
+    }
+
+    /// Waits for the first request.
+    #[allow(dead_code, reason = "shared with other tests")]
+    pub async fn is_asked(&self) {
+        self.requests.clone().wait_for(|seen| !seen.is_empty()).await.expect("the server is there");
     }
 }
 

@@ -61,7 +61,7 @@ async fn any_2xx_passes_with_the_time_it_took() {
     assert_eq!(report.expected.as_deref(), Some("status 200 to 299"));
     assert!(report.measured.unwrap().starts_with("status 204 in "));
     assert_eq!((report.check.as_str(), report.samples), ("http", 1));
-    let requests = server.requests().await;
+    let requests = server.requests();
     let request = requests[0].to_lowercase();
     assert!(request.starts_with("get /healthz?token=canary http/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("host: {}\r\n", server.address)), "{request}");
@@ -97,7 +97,7 @@ async fn a_redirect_is_not_followed() {
     .await;
     let report = ask(get(&server)).await;
     assert_told(&report, Verdict::Fail, &["answers 302", "a redirect, which is not followed"]);
-    assert_eq!(server.requests().await.len(), 1);
+    assert_eq!(server.requests().len(), 1);
     let report = ask(HttpCheck { status: Some(302), ..get(&server) }).await;
     assert_told(&report, Verdict::Pass, &["answers 302"]);
 }

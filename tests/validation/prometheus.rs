@@ -60,7 +60,7 @@ async fn a_value_within_the_bounds_passes_and_is_told() {
 async fn the_query_is_sent_as_the_api_documents_it() {
     let server = HttpServer::that(Act::answer(200, &vector(&["0.25"]))).await;
     ask(bounds(&server, Some("0"), None)).await;
-    let requests = server.requests().await;
+    let requests = server.requests();
     assert!(requests[0].starts_with("POST /prometheus/api/v1/query HTTP/1.1\r\n"), "{}", requests[0]);
     assert!(requests[0].to_lowercase().contains("content-type: application/x-www-form-urlencoded\r\n"));
     let body = requests[0].split_once("\r\n\r\n").unwrap().1;

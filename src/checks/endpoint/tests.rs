@@ -30,7 +30,20 @@ fn credentials_in_a_url_are_refused_and_not_shown() {
 
 #[test]
 fn what_is_no_url_is_refused_with_an_example() {
-    for url in ["", "api", "ftp://api/", "http://", "http:///x", "http://a b/", "http://ä/", "/healthz"] {
+    for url in [
+        "",
+        "api",
+        "ftp://api/",
+        "http://",
+        "http:///x",
+        "http://a b/",
+        "http://ä/",
+        "http://api:99999/",
+        "http://api:/",
+        "http://api:x/",
+        "http://api:-1/",
+        "/healthz",
+    ] {
         assert!(refused(url).contains("http://host:8080/path"), "{url}");
     }
 }
