@@ -12,7 +12,7 @@ use crate::{
         Verdict,
     },
     checks::{self, Moment, Progress, Sides},
-    cluster::{Namespace, Snapshot, WorkloadPodsReader},
+    cluster::{ClusterReader, Namespace, Snapshot},
     duration,
     engine::{AttemptId, AttemptScope, Report},
     load::{self, LoadProgress, LoadSpec},
@@ -185,7 +185,7 @@ fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Si
         legacy: target(snapshot, &spec.legacy)?,
         candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
         traffic: spec.traffic.clone().into(),
-        workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
+        cluster: Arc::new(ClusterReader::new(namespace.clone(), spec, stage)),
     })
 }
 
