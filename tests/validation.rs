@@ -11,6 +11,8 @@
 mod asking;
 #[path = "support/fake.rs"]
 mod fake;
+#[path = "support/fake_cluster.rs"]
+mod fake_cluster;
 #[path = "validation/pair.rs"]
 mod pair;
 #[path = "support/postgres.rs"]
@@ -38,3 +40,5 @@ mod replication;
 mod schema;
 #[path = "validation/server.rs"]
 mod server;
+#[path = "validation/tune.rs"]
+mod tune;

@@ -3,6 +3,9 @@
 mod controller;
 mod crd;
 mod logging;
+mod tune;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -20,17 +23,21 @@ enum Command {
     Controller(controller::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
+    /// Measure what a setting should be.
+    Tune(tune::Options),
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Carries the command out, and says with what status to exit.
     ///
     /// # Errors
     /// What keeps it from being carried out, for people.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Controller(options) => controller::run(&options),
-            Command::Crd => crd::print(),
+            Command::Controller(options) => controller::run(&options)?,
+            Command::Crd => crd::print()?,
+            Command::Tune(options) => return Ok(tune::run(&options)),
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
