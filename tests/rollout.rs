@@ -32,5 +32,7 @@ mod commands;
 mod crash;
 #[path = "rollout/life.rs"]
 mod life;
+#[path = "rollout/live.rs"]
+mod live;
 #[path = "rollout/rollback.rs"]
 mod rollback;

@@ -27,7 +27,7 @@ pub use data::{DataCheck, DataMode};
 pub use http::HttpCheck;
 pub use legacy_unused::LegacyUnusedCheck;
 pub use plans::PlansCheck;
-pub use pool::PoolCheck;
+pub use pool::{OtherConnections, PoolCheck, PoolWorkload, Pooler, SizeReference};
 pub use privileges::PrivilegesCheck;
 pub use prometheus::PrometheusCheck;
 pub use replication::ReplicationCheck;

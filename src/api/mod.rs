@@ -11,8 +11,9 @@ mod traffic;
 
 pub use check::{
     AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, HttpCheck,
-    LegacyUnusedCheck, PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck,
-    SchemaCheck, ServerCheck, SqlCheck, SqlTarget, WorkloadCheck,
+    LegacyUnusedCheck, OtherConnections, PlansCheck, PoolCheck, PoolWorkload, Pooler, PrivilegesCheck,
+    PrometheusCheck, Question, ReplicationCheck, SchemaCheck, ServerCheck, SizeReference, SqlCheck,
+    SqlTarget, WorkloadCheck,
 };
 pub use rollout::{
     ActiveConfig, Configuration, Connection, DatabaseRollout, DatabaseRolloutSpec, Prerequisite,

@@ -12,8 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
-
 use crate::{
     api::{Check, ConnectivityCheck, Question, Traffic, Verdict},
     duration,
@@ -23,6 +21,7 @@ use crate::{
 mod activity;
 mod answer;
 mod bounds;
+mod cluster;
 mod connectivity;
 mod data;
 mod decimal;
@@ -46,8 +45,10 @@ mod workload;
 
 use answer::Answer;
 pub use answer::CheckReport;
+pub use cluster::{Capacity, ClusterView, NoCluster, SecretReferences, Size, WorkloadPods};
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Severity};
+pub use pool::{Spare, spare_connections};
 pub use progress::Progress;
 use trouble::Trouble;
 
@@ -67,27 +68,8 @@ pub struct Sides {
     pub candidate: Option<Target>,
     /// The traffic models that the spec has.
     pub traffic: Arc<[Traffic]>,
-    /// The stage's workloads.
-    pub workloads: Arc<dyn WorkloadSource>,
-}
-
-/// Where the state of pods comes from.
-pub trait WorkloadSource: Send + Sync {
-    /// The pods of each workload, now; or why they can't be seen, in a sentence for the status.
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>>;
-}
-
-/// The pods of a workload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkloadPods {
-    /// The workload, such as `Deployment/api`.
-    pub workload: String,
-    /// Pods that it shall have.
-    pub desired: i64,
-    /// Pods that are ready.
-    pub ready: i64,
-    /// Restarts of the current pods' containers, in all.
-    pub restarts: i64,
+    /// The cluster that the application runs in.
+    pub cluster: Arc<dyn ClusterView>,
 }
 
 /// How a question is asked.
@@ -188,7 +170,7 @@ async fn ask(asking: &Asking<'_>) -> Answer {
         },
         Some(Question::Sql(question)) => sql::ask(question, asking).await,
         Some(Question::Workload(question)) => {
-            Ok(workload::ask(question, asking.sides.workloads.as_ref()).await)
+            Ok(workload::ask(question, asking.sides.cluster.as_ref()).await)
         }
         Some(Question::Activity(question)) => activity::ask(question, asking).await,
         Some(Question::Data(question)) => data::ask(question, asking).await,

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use crate::{
     api::{Access, Baseline, Check, Configuration, DatabaseRolloutSpec, Load, Prerequisite, Stage, Traffic},
     checks::{Moment, Sides},
-    cluster::{Namespace, Reports, Snapshot, WorkloadPodsReader},
+    cluster::{ClusterReader, Namespace, Reports, Snapshot},
     duration,
     engine::{AttemptId, AttemptScope, Report},
     load::LoadSpec,
@@ -206,7 +206,7 @@ fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Si
         legacy: Some(target(snapshot, &spec.legacy)?),
         candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
         traffic: spec.traffic.clone().into(),
-        workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
+        cluster: Arc::new(ClusterReader::new(namespace.clone(), spec, stage)),
     })
 }
 

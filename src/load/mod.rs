@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::{api::LoadResult, postgres::Target};
 
+mod closed;
 mod connection;
 mod driver;
 mod histogram;
@@ -24,6 +25,7 @@ mod verdict;
 mod worker;
 mod zipf;
 
+pub use closed::{ClosedLoop, closed_loop};
 pub use schedule::TrafficError;
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};

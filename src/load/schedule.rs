@@ -81,7 +81,7 @@ impl Mix {
         if mix.cumulative.is_empty() { Err(TrafficError::Empty) } else { Ok(mix) }
     }
 
-    fn draw(&self, rng: &mut ChaCha8Rng) -> (usize, Vec<Value>) {
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> (usize, Vec<Value>) {
         let total = self.cumulative.last().copied().unwrap_or(1);
         let point = rng.random_range(0..total);
         let statement = self.cumulative.partition_point(|sum| *sum <= point);
