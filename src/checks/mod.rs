@@ -38,6 +38,7 @@ mod replication;
 mod rows;
 mod schema;
 mod server;
+mod shown;
 mod sql;
 mod trouble;
 mod workload;
