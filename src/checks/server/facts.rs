@@ -29,8 +29,6 @@ pub(super) struct Facts {
     pub(super) version_num: i32,
     /// `server_version`, such as `15.18 (Debian 15.18-0+deb12u1)`.
     pub(super) version: String,
-    /// `version()`: also names who built it.
-    pub(super) build: String,
     /// `pg_is_in_recovery()`.
     pub(super) in_recovery: bool,
     /// The role whose session this is.
@@ -139,7 +137,6 @@ const STATEMENT: &str = "\
 SELECT json_build_object(
   'version_num', current_setting('server_version_num')::int4,
   'version', current_setting('server_version'),
-  'build', version(),
   'in_recovery', pg_is_in_recovery(),
   'login', current_user,
   'database', (
