@@ -58,8 +58,7 @@ pub(super) fn judge(seen: &Seen, side: &str, max_age: Duration) -> Vec<Finding> 
     for role in &seen.sessions {
         found.extend(transactions(role, side, &limit));
     }
-    let max_seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
-    found.extend(seen.prepared.iter().map(|prepared| self::prepared(prepared, side, max_seconds)));
+    found.extend(seen.prepared.iter().map(|prepared| self::prepared(prepared, side)));
     found.extend(seen.waiting.iter().map(|waiting| self::waiting(waiting, side)));
     found.extend(seen.exclusive.iter().map(|exclusive| self::exclusive(exclusive, side)));
     found.extend(seen.maintenance.iter().map(|maintenance| self::maintenance(maintenance, side)));
@@ -90,15 +89,15 @@ fn transactions(role: &RoleSessions, side: &str, limit: &str) -> Vec<Finding> {
     long.into_iter().chain(idle).collect()
 }
 
-fn prepared(prepared: &Prepared, side: &str, max_seconds: i64) -> Finding {
-    let Prepared { role, transactions, oldest_seconds } = prepared;
+fn prepared(prepared: &Prepared, side: &str) -> Finding {
+    let Prepared { role, transactions, old, oldest_seconds } = prepared;
     let message = format!(
         "{transactions} prepared transactions of {}, the oldest for {}: COMMIT PREPARED or ROLLBACK PREPARED",
         shown(role),
         age(*oldest_seconds)
     );
     let finding = Finding::new(&PREPARED, object(side, role), message).with("transactions", *transactions);
-    if *oldest_seconds > max_seconds { finding } else { finding.weighing(Severity::Warn) }
+    if *old > 0 { finding } else { finding.weighing(Severity::Warn) }
 }
 
 fn waiting(waiting: &Waiting, side: &str) -> Finding {

@@ -55,6 +55,8 @@ pub(super) struct RoleSessions {
 pub(super) struct Prepared {
     pub(super) role: String,
     pub(super) transactions: i64,
+    /// Those above the limit.
+    pub(super) old: i64,
     pub(super) oldest_seconds: i64,
 }
 
@@ -140,6 +142,7 @@ SELECT json_build_object(
   'prepared', (
     SELECT coalesce(json_agg(s), '[]') FROM (
       SELECT p.owner::text AS role, count(*) AS transactions,
+        count(*) FILTER (WHERE extract(epoch FROM clock_timestamp() - p.prepared)::float8 > $1) AS old,
         floor(extract(epoch FROM clock_timestamp() - min(p.prepared)))::int8 AS oldest_seconds
       FROM pg_prepared_xacts p WHERE p.database = current_database() GROUP BY 1 ORDER BY 1 LIMIT 1000) s),
   'waiting', (
