@@ -50,7 +50,10 @@ async fn program(target: &Target) -> Session {
 
 async fn open(database: &Database<'_>, statements: &str) -> Session {
     let session = session(&database.target()).await;
-    session.client().batch_execute(statements).await.unwrap();
+    // One by one: what is sent together with a BEGIN is within its transaction, also what stands before it.
+    for statement in statements.split(';') {
+        session.client().batch_execute(statement).await.unwrap();
+    }
     session
 }
 
@@ -59,17 +62,14 @@ fn start(session: Session, statement: &'static str) {
     tokio::spawn(async move { session.client().batch_execute(statement).await });
 }
 
-/// Until the condition holds.
+/// Until the condition holds. The server tells nobody of its own accord.
 async fn until(database: &Database<'_>, condition: &str) {
     let session = program(&database.target()).await;
+    let question = format!("SELECT {condition}, pg_sleep(0.02)");
     let holds = async {
-        while !session
-            .client()
-            .query_one(&format!("SELECT {condition}"), &[])
-            .await
-            .unwrap()
-            .get::<_, bool>(0)
-        {}
+        while !session.client().query_one(&question, &[]).await.unwrap().get::<_, bool>(0) {
+            session.refill_budget();
+        }
     };
     timeout(PATIENCE, holds).await.expect("the condition comes to hold");
 }

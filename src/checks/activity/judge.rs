@@ -92,7 +92,7 @@ fn transactions(role: &RoleSessions, side: &str, limit: &str) -> Vec<Finding> {
 fn prepared(prepared: &Prepared, side: &str) -> Finding {
     let Prepared { role, transactions, old, oldest_seconds } = prepared;
     let message = format!(
-        "{transactions} prepared transactions of {}, the oldest for {}: COMMIT PREPARED or ROLLBACK PREPARED",
+        "prepared transactions of {}: {transactions}, the oldest for {}; COMMIT PREPARED or ROLLBACK PREPARED them",
         shown(role),
         age(*oldest_seconds)
     );
@@ -105,7 +105,7 @@ fn waiting(waiting: &Waiting, side: &str) -> Finding {
     let longest = longest_seconds.map_or_else(|| "a time that is not shown".to_owned(), age);
     let blockers = blockers.as_deref().map_or_else(|| "a prepared transaction".to_owned(), shown);
     let message = format!(
-        "{sessions} sessions of {} wait for locks, the longest for {longest}; held by {blockers}",
+        "sessions of {} that wait for locks: {sessions}, the longest for {longest}; held by {blockers}",
         shown(role)
     );
     let finding = Finding::new(&WAITING, object(side, role), message).with("sessions", *sessions);
@@ -154,8 +154,8 @@ fn hidden(roles: &[RoleSessions], side: &str) -> Option<Finding> {
     let hidden: i64 = roles.iter().map(|role| role.hidden).sum();
     let count = roles.iter().filter(|role| role.hidden > 0).count();
     let message = format!(
-        "{hidden} sessions of {count} other roles are not shown to this role: GRANT pg_read_all_stats to it for as long \
-         as the move lasts"
+        "sessions that are not shown to the connection's role: {hidden}, of {count} other roles; GRANT pg_read_all_stats \
+         to it for as long as the move lasts"
     );
     (hidden > 0).then(|| Finding::new(&HIDDEN, side, message).with("sessions", hidden))
 }

@@ -119,12 +119,13 @@ fn statement(major: i32) -> String {
     STATEMENT.replace("{progress}", &known.collect::<Vec<_>>().join(" UNION ALL "))
 }
 
-/// `$1` is the limit in seconds. A session of which `backend_type` is hidden is hidden altogether; background processes
+/// `$1` is the limit in seconds. A transaction that was aborted and left open has no start any more. A session of which `backend_type` is hidden is hidden altogether; background processes
 /// have no role. `to_jsonb(l)` reads `waitstart`, which releases before 14 do not have.
 const STATEMENT: &str = "\
 WITH others AS MATERIALIZED (
   SELECT a.pid, coalesce(a.usename::text, '') AS role, a.backend_type, a.state, a.query_start,
-    extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age
+    extract(epoch FROM clock_timestamp() - coalesce(
+      a.xact_start, CASE WHEN starts_with(a.state, 'idle in transaction') THEN a.state_change END))::float8 AS age
   FROM pg_stat_activity a
   WHERE a.datname = current_database() AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid()
     AND NOT starts_with(coalesce(a.application_name, ''), 'cutover/')

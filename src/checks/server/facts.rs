@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio_postgres::types::Type;
 
 use super::{
-    pooling::{self, Pooling, Witness},
+    pooling::{Pooling, Witness},
     settings,
 };
 use crate::{
@@ -102,7 +102,10 @@ pub(super) async fn read(asking: &Asking<'_>, target: &Target, side: &str) -> Re
 async fn ask(asking: &Asking<'_>, target: &Target) -> Result<Facts, Trouble> {
     let witness = Witness::begin(asking, target).await?;
     let reading = Reading::begin(asking, target, BYTE_BUDGET).await?;
-    let pooling = pooling::observe(&witness, &reading).await?;
+    let pooling = match witness {
+        Some(witness) => witness.observe(&reading).await?,
+        None => Pooling::Direct,
+    };
     let known: Vec<&str> = settings::names().collect();
     // The version comes first: what can be asked depends on it, and a pooler may report another one than the server's.
     let version = "SELECT current_setting('server_version_num')::int4";
@@ -117,7 +120,6 @@ async fn ask(asking: &Asking<'_>, target: &Target) -> Result<Facts, Trouble> {
     let facts: Facts = serde_json::from_str(text)
         .map_err(|_| Trouble::error("the server's answer about itself can't be read"))?;
     reading.end().await;
-    witness.end().await;
     Ok(Facts { endpoint: Some(target.uri.endpoint().clone()), pooling, ..facts })
 }
 

@@ -73,7 +73,7 @@ fn order(facts: &DatabaseFacts) -> String {
     }
 }
 
-/// What upper() and character classes go by.
+/// What `upper()` and character classes go by.
 fn class(facts: &DatabaseFacts) -> String {
     match (facts.provider.as_str(), facts.locale.as_deref()) {
         ("i" | "b", Some(_)) => order(facts),

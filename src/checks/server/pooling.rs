@@ -2,7 +2,8 @@
 //!
 //! Decides it by process ids alone: two sessions are open, one of them within a transaction. A server, a proxy or a
 //! pooler in session mode gives each its own process throughout. A pooler in transaction mode gives the idle one's
-//! process to the other, or a new one to the first. Never sets anything: what is set on a pooled connection may stay.
+//! process to the other, or a new one to the first. A server that is reached directly is asked over one session at a
+//! time: a role may have no more. Never sets anything: what is set on a pooled connection may stay.
 
 use tokio_postgres::SimpleQueryMessage;
 
@@ -30,26 +31,25 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) async fn begin(asking: &Asking<'_>, target: &Target) -> Result<Self, Trouble> {
+    /// `None` where nothing is between, so that nothing has to be found out.
+    pub(super) async fn begin(asking: &Asking<'_>, target: &Target) -> Result<Option<Self>, Trouble> {
         let session = Session::connect(target, &options("check", asking.timeout)).await?;
+        if session.facts().is_direct {
+            session.close().await;
+            return Ok(None);
+        }
         let process = process(&session).await?;
-        Ok(Self { session, process })
+        Ok(Some(Self { session, process }))
     }
 
-    pub(super) async fn end(self) {
+    /// `reading` holds its process for as long as its transaction is open.
+    pub(super) async fn observe(self, reading: &Reading) -> Result<Pooling, Trouble> {
+        let held = process(reading.session()).await?;
+        let now = process(&self.session).await?;
         self.session.close().await;
+        let is_handed_on = held == self.process || now != self.process;
+        Ok(if is_handed_on { Pooling::Transaction } else { Pooling::Session })
     }
-}
-
-/// `reading` holds its process for as long as its transaction is open.
-pub(super) async fn observe(witness: &Witness, reading: &Reading) -> Result<Pooling, Trouble> {
-    if witness.session.facts().is_direct && reading.session().facts().is_direct {
-        return Ok(Pooling::Direct);
-    }
-    let held = process(reading.session()).await?;
-    let now = process(&witness.session).await?;
-    let is_handed_on = held == witness.process || now != witness.process;
-    Ok(if is_handed_on { Pooling::Transaction } else { Pooling::Session })
 }
 
 /// The simple protocol: a pooler may not keep prepared statements.

@@ -12,7 +12,7 @@ mod value;
 
 pub(super) use table::names;
 use table::{Matter, matter};
-use value::{is_stricter, same, text};
+use value::{is_more, is_stricter, same, text};
 
 pub(super) const RESULT: FindingKind = FindingKind::fail(
     "result-setting-differs",
@@ -26,7 +26,7 @@ pub(super) const LIMIT: FindingKind = FindingKind::warn(
 );
 pub(super) const SERVICE: FindingKind = FindingKind::warn(
     "service-setting-differs",
-    "what is durable, what can be replicated and what is loaded changes with the server",
+    "what is durable, replicated or loaded on legacy is not on the candidate; more than on legacy is only noted",
 );
 pub(super) const ONE_SIDED: FindingKind = FindingKind::warn(
     "setting-one-sided",
@@ -96,8 +96,12 @@ fn differing(name: &str, ours: &Setting, theirs: &Setting) -> Option<Finding> {
     let (old, new) = (shown(&text(ours)), shown(&text(theirs)));
     let message = format!("{new} on the candidate, {old} on legacy");
     let finding = Finding::new(kind, shown(name), message).with("legacy", old).with("candidate", new);
-    let is_looser = matter == Matter::Limits && is_stricter(name, ours, theirs) == Some(false);
-    Some(if is_looser { finding.weighing(Severity::Info) } else { finding })
+    let is_better = match matter {
+        Matter::Limits => is_stricter(name, ours, theirs) == Some(false),
+        Matter::Service => is_more(name, ours, theirs),
+        Matter::Results | Matter::Plans => false,
+    };
+    Some(if is_better { finding.weighing(Severity::Info) } else { finding })
 }
 
 fn one_sided(name: &str, setting: &Setting, side: &str) -> Option<Finding> {

@@ -30,7 +30,7 @@ pub async fn relay(to: (String, u16), lies: &'static [(&'static str, &'static st
 
 async fn lie(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, lies: &[(&str, &str)]) {
     let mut held = Vec::new();
-    let mut chunk = [0; 1 << 16];
+    let mut chunk = [0; 8 << 10];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
         held.extend_from_slice(&chunk[..length]);
         for (truth, lie) in lies {

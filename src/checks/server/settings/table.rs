@@ -25,7 +25,6 @@ const RESULTS: &[&str] = &[
     "backslash_quote",
     "bytea_output",
     "DateStyle",
-    "default_table_access_method",
     "default_text_search_config",
     "default_transaction_deferrable",
     "default_transaction_isolation",
@@ -111,6 +110,7 @@ const LIMITS: &[&str] = &[
 
 const SERVICE: &[&str] = &[
     "data_checksums",
+    "default_table_access_method",
     "fsync",
     "full_page_writes",
     "lc_messages",

@@ -50,6 +50,22 @@ pub(super) fn is_stricter(name: &str, ours: &Setting, theirs: &Setting) -> Optio
     Some(limit(theirs)? < limit(ours)?)
 }
 
+/// Whether the candidate has all that legacy has, and more.
+pub(super) fn is_more(name: &str, ours: &Setting, theirs: &Setting) -> bool {
+    let (ours, theirs) =
+        (ours.value.as_deref().unwrap_or_default(), theirs.value.as_deref().unwrap_or_default());
+    let level = |value| ["minimal", "replica", "logical"].iter().position(|level| *level == value);
+    match name {
+        "data_checksums" | "fsync" | "full_page_writes" | "track_commit_timestamp" => theirs == "on",
+        "wal_level" => level(theirs) > level(ours),
+        "shared_preload_libraries" | "session_preload_libraries" => {
+            let loaded: Vec<&str> = theirs.split(',').map(str::trim).collect();
+            ours.is_empty() || ours.split(',').all(|library| loaded.contains(&library.trim()))
+        }
+        _ => false,
+    }
+}
+
 /// The value with its unit, as far as it is a number of them.
 pub(super) fn text(setting: &Setting) -> String {
     let value = setting.value.as_deref().unwrap_or_default();
@@ -81,6 +97,22 @@ mod tests {
             ("work_mem", "4096", "8192", false),
         ] {
             assert_eq!(same(name, &setting(ours), &setting(theirs)), expected, "{name} {ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn more_than_legacy_has_is_more() {
+        for (name, ours, theirs, expected) in [
+            ("fsync", "off", "on", true),
+            ("fsync", "on", "off", false),
+            ("wal_level", "replica", "logical", true),
+            ("wal_level", "logical", "replica", false),
+            ("shared_preload_libraries", "a", "b, a", true),
+            ("shared_preload_libraries", "", "b", true),
+            ("shared_preload_libraries", "a,b", "a", false),
+            ("synchronous_commit", "off", "on", false),
+        ] {
+            assert_eq!(is_more(name, &setting(ours), &setting(theirs)), expected, "{name} {ours} {theirs}");
         }
     }
 
