@@ -45,13 +45,12 @@ pub(super) const LIBRARY: FindingKind = FindingKind::warn(
     "what the library did on legacy (statistics, auditing, logging of plans) does not happen on the candidate",
 );
 
+/// Connections that an ordinary role does not get; only some servers know the last two.
+const RESERVED: [&str; 3] =
+    ["superuser_reserved_connections", "reserved_connections", "rds.rds_superuser_reserved_connections"];
 /// Settings that `connections` and `version` look at.
-const ELSEWHERE: [&str; 4] = [
-    "max_connections",
-    "superuser_reserved_connections",
-    "reserved_connections",
-    "default_transaction_read_only",
-];
+const ELSEWHERE: [&str; 5] =
+    ["max_connections", RESERVED[0], RESERVED[1], RESERVED[2], "default_transaction_read_only"];
 /// Libraries that are loaded when their first function runs: on a pooled connection, by anybody.
 const LOADED_ON_USE: [&str; 5] = ["plpgsql", "plperl", "plpython3", "pltcl", "pg_trgm"];
 
@@ -155,7 +154,7 @@ fn connections(legacy: &Facts, candidate: &Facts) -> Option<Finding> {
 /// What is left once the reserved ones are taken off.
 fn usable(facts: &Facts) -> Option<i64> {
     let number = |name: &str| facts.settings.get(name)?.value.as_deref()?.parse::<i64>().ok();
-    let reserved = number("superuser_reserved_connections")? + number("reserved_connections").unwrap_or(0);
+    let reserved: i64 = RESERVED.into_iter().filter_map(number).sum();
     Some(number("max_connections")? - reserved)
 }
 

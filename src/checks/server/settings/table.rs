@@ -101,6 +101,7 @@ const LIMITS: &[&str] = &[
     "max_wal_senders",
     "max_wal_size",
     "max_worker_processes",
+    "rds.rds_superuser_reserved_connections",
     "reserved_connections",
     "statement_timeout",
     "superuser_reserved_connections",

@@ -25,6 +25,8 @@ pub(super) fn same(name: &str, ours: &Setting, theirs: &Setting) -> bool {
 
 fn normal(name: &str, value: &str) -> String {
     match name {
+        // What C.UTF-8 adds to C is about characters, not about formats.
+        _ if name.starts_with("lc_") && value.starts_with("C.") => "C".to_owned(),
         _ if name.starts_with("lc_") => libc_name(value),
         "TimeZone" if UTC.contains(&value.to_ascii_lowercase().as_str()) => "UTC".to_owned(),
         "search_path" | "DateStyle" => value.split(',').map(str::trim).collect::<Vec<_>>().join(","),
@@ -95,6 +97,8 @@ mod tests {
             ("search_path", "public, app", "app, public", false),
             ("shared_preload_libraries", "b, a", "a,b", true),
             ("work_mem", "4096", "8192", false),
+            ("lc_time", "C", "C.UTF-8", true),
+            ("lc_time", "C", "de_DE.UTF-8", false),
         ] {
             assert_eq!(same(name, &setting(ours), &setting(theirs)), expected, "{name} {ours} {theirs}");
         }
