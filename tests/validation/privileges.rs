@@ -134,6 +134,12 @@ async fn a_column_that_may_not_be_read_any_more_fails() {
 }
 
 #[tokio::test]
+async fn grants_on_columns_that_the_candidate_lacks_altogether_fail() {
+    let report = compared(ORDERS, "GRANT SELECT (id) ON orders TO {owner}", "").await;
+    assert_only(&report, Verdict::Fail, "privilege-missing", "public.orders.id");
+}
+
+#[tokio::test]
 async fn a_table_that_may_be_read_needs_no_grants_on_columns() {
     let report =
         compared(ORDERS, "GRANT SELECT (id) ON orders TO {owner}", "GRANT SELECT ON orders TO {owner}").await;
