@@ -55,7 +55,8 @@ pub(super) async fn ask(question: &PrivilegesCheck, asking: &Asking<'_>) -> Resu
         }
     }
     tokio::join!(legacy.end(), candidate.end());
-    Ok(asking.conclude(found, &format!("{} roles, {objects} objects", roles.len())))
+    let plural = if roles.len() == 1 { "" } else { "s" };
+    Ok(asking.conclude(found, &format!("{} role{plural}, {objects} objects", roles.len())))
 }
 
 /// The connections' own roles first. What counts is `current_user`: a role may have a `SET role` of its own.

