@@ -1,7 +1,7 @@
 //! `server`.
 
 use cutover::{
-    api::{AcceptedFinding, Check, ServerCheck, TlsMode, Verdict},
+    api::{AcceptedFinding, ActivityCheck, Check, PrivilegesCheck, ServerCheck, TlsMode, Verdict},
     checks::{CheckReport, Severity},
     postgres::{ConnectionUri, Target},
 };
@@ -364,29 +364,40 @@ async fn a_setting_of_another_role_in_the_database_warns() {
     assert_eq!(finding.message, "legacy sets statement_timeout = 1min, the candidate does not");
 }
 
-async fn pooled(mode: &str) -> (Pair, PgBouncer, CheckReport) {
+/// A pair whose candidate is behind a PgBouncer, asked through it.
+async fn pooled(mode: &str, check: Check) -> CheckReport {
     let pair = Pair::new().await;
     let Database { name, host, port, .. } = &pair.candidate;
     Server::shared().execute("postgres", &format!("ALTER ROLE {name} PASSWORD 'of-no-worth'")).await;
     let bouncer = PgBouncer::start(name, "of-no-worth", (host, *port), mode);
     let uri = format!("postgresql://anybody:at-all@127.0.0.1:{}/{name}", bouncer.port);
-    let report = ask(&check(), &sides(pair.legacy.target(), without_tls(target(&uri)))).await;
-    (pair, bouncer, report)
+    ask(&check, &sides(pair.legacy.target(), without_tls(target(&uri)))).await
 }
 
 #[tokio::test]
 async fn a_pgbouncer_in_transaction_mode_warns_with_what_it_refuses() {
-    let (_pair, _bouncer, report) = pooled("transaction").await;
+    let report = pooled("transaction", check()).await;
     let finding = assert_only(&report, Verdict::Warn, "session-features-refused", "candidate");
     assert!(finding.message.contains("LISTEN"), "{finding:?}");
 }
 
 #[tokio::test]
 async fn a_pgbouncer_in_session_mode_is_noted() {
-    let (_pair, _bouncer, report) = pooled("session").await;
+    let report = pooled("session", check()).await;
     assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
     let candidate = of_kind(&report, "hosting").into_iter().find(|f| f.object == "candidate").unwrap();
     assert!(candidate.message.contains("session mode"), "{candidate:?}");
+}
+
+#[tokio::test]
+async fn privileges_and_activity_are_seen_through_a_pgbouncer_in_transaction_mode() {
+    let name = || "pooled".to_owned();
+    let privileges = Check { name: name(), privileges: Some(PrivilegesCheck::default()), ..Check::default() };
+    let activity = Check { name: name(), activity: Some(ActivityCheck::default()), ..Check::default() };
+    for check in [privileges, activity] {
+        let report = pooled("transaction", check).await;
+        assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
+    }
 }
 
 #[tokio::test]
