@@ -39,6 +39,7 @@ mod replication;
 mod rows;
 mod schema;
 mod server;
+mod shown;
 mod sql;
 mod trouble;
 mod workload;
