@@ -170,7 +170,7 @@ fn length(text: &str) -> anyhow::Result<Duration> {
 }
 
 fn traffic(path: &Path) -> anyhow::Result<Traffic> {
-    let traffic = traffic_file::read(path)?;
+    let traffic = traffic_file::read(path).context("--traffic")?;
     if traffic.access != Access::ReadOnly {
         bail!("{} has access: ReadWrite; only read-only traffic is measured", path.display());
     }

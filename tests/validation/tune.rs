@@ -93,7 +93,7 @@ async fn what_can_not_be_run_says_why_and_exits_with_2() {
     let (code, _, told) = tune(&database, unknown, &["--sizes", "1"]).await;
     assert!(code == 2 && told.contains("statement 1 of the traffic model can't be prepared"), "{told}");
     let (code, _, told) = tune(&database, PathBuf::from("/nowhere.yaml"), &[]).await;
-    assert!(code == 2 && told.contains("--traffic /nowhere.yaml"), "{told}");
+    assert!(code == 2 && told.contains("--traffic: cannot read /nowhere.yaml"), "{told}");
     let no_yaml = traffic("no-yaml", "- just a list\n");
     assert_eq!(tune(&database, no_yaml, &[]).await.0, 2);
     let (code, _, told) = tune(&database, one_statement("long", "SELECT 1"), &["--duration", "1h"]).await;
