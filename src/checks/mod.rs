@@ -28,6 +28,7 @@ mod decimal;
 mod finding;
 mod http;
 mod legacy_unused;
+mod names;
 mod plans;
 mod pool;
 mod privileges;

@@ -24,6 +24,7 @@ mod verdict;
 mod worker;
 mod zipf;
 
+pub(crate) use parameter::Value;
 pub use schedule::TrafficError;
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
