@@ -9,7 +9,11 @@ mod stage;
 mod status;
 mod traffic;
 
-pub use check::{AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, Heartbeat, HttpCheck, LegacyUnusedCheck, PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck, SchemaCheck, ServerCheck, SqlCheck, SqlTarget, WorkloadCheck};
+pub use check::{
+    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, Heartbeat,
+    HttpCheck, LegacyUnusedCheck, PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, Question,
+    ReplicationCheck, SchemaCheck, ServerCheck, SqlCheck, SqlTarget, WorkloadCheck,
+};
 pub use rollout::{
     ActiveConfig, Configuration, Connection, DatabaseRollout, DatabaseRolloutSpec, Prerequisite,
     RolloutReference, SecretKeyReference, TlsMode, TlsSettings,

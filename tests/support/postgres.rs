@@ -81,8 +81,12 @@ impl Server {
             .spawn()
             .expect("sh starts");
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
-        let output =
-            Command::new(tool()).args(["postgres", "up"]).args(arguments).args(settings).output().unwrap_or_else(|error| {
+        let output = Command::new(tool())
+            .args(["postgres", "up"])
+            .args(arguments)
+            .args(settings)
+            .output()
+            .unwrap_or_else(|error| {
                 panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
             });
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -106,7 +110,13 @@ impl Server {
     /// The database of that name, which came with a copy.
     #[allow(dead_code, reason = "for a test that makes a standby")]
     pub fn existing_database(&self, name: &str) -> Database<'_> {
-        Database { server: self, name: name.to_owned(), host: self.host.clone(), port: self.port, parameters: "" }
+        Database {
+            server: self,
+            name: name.to_owned(),
+            host: self.host.clone(),
+            port: self.port,
+            parameters: "",
+        }
     }
 
     /// Stops the server; its data stay.
@@ -122,7 +132,9 @@ impl Server {
     #[allow(dead_code, reason = "for tests of replication")]
     pub fn conninfo(&self, database: &str) -> String {
         let Self { host, port, superuser, password, .. } = self;
-        format!("host={host} port={port} user={superuser} password={password} dbname={database} sslmode=require")
+        format!(
+            "host={host} port={port} user={superuser} password={password} dbname={database} sslmode=require"
+        )
     }
 
     pub fn ca_pem(&self) -> Vec<u8> {

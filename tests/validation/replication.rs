@@ -14,6 +14,7 @@ use crate::{
 
 #[path = "replication/standby.rs"]
 mod standby;
+use standby::standby_of;
 
 const TABLES: &str = "SET ROLE {owner};
     CREATE TABLE orders (id int PRIMARY KEY, amount int);
@@ -150,7 +151,8 @@ async fn a_subscription_to_another_server_is_no_replication() {
     other.execute(&format!("CREATE PUBLICATION {} FOR ALL TABLES", other.name)).await;
     let conninfo = publisher().conninfo(&other.name);
     let (candidate, publication) = (&pair.candidate.name, &other.name);
-    let statement = format!("CREATE SUBSCRIPTION {candidate} CONNECTION '{conninfo}' PUBLICATION {publication}");
+    let statement =
+        format!("CREATE SUBSCRIPTION {candidate} CONNECTION '{conninfo}' PUBLICATION {publication}");
     pair.candidate.execute(&statement).await;
     let report = ask(&pair).await;
     let finding = assert_only(&report, Verdict::Fail, "not-replicated", "candidate");
@@ -236,7 +238,8 @@ async fn a_publication_that_is_gone_fails() {
 #[tokio::test]
 async fn a_publication_that_leaves_changes_rows_or_columns_out_fails() {
     let pair = servers(TABLES).await;
-    publish(&pair, "FOR TABLE orders (id, amount) WHERE (id > 5), stock WITH (publish = 'insert, update')").await;
+    publish(&pair, "FOR TABLE orders (id, amount) WHERE (id > 5), stock WITH (publish = 'insert, update')")
+        .await;
     subscribe(&pair, "copy_data = true").await;
     until_copied(&pair).await;
     let report = ask(&pair).await;
@@ -249,10 +252,15 @@ async fn a_publication_that_leaves_changes_rows_or_columns_out_fails() {
 #[tokio::test]
 async fn a_table_that_is_in_no_publication_fails() {
     let pair = servers(TABLES).await;
+    let of_extension = "CREATE TABLE lookup (id int PRIMARY KEY); ALTER EXTENSION plpgsql ADD TABLE lookup";
+    pair.legacy.execute(of_extension).await;
     publish(&pair, "FOR TABLE orders").await;
     subscribe(&pair, "copy_data = true").await;
     until_copied(&pair).await;
-    assert_only(&ask(&pair).await, Verdict::Fail, "table-not-published", "public.stock");
+    let report = ask(&pair).await;
+    assert_kinds(&report, Verdict::Fail, &["table-not-published"]);
+    let found: Vec<_> = report.findings.iter().map(|f| (f.severity, f.object.as_str())).collect();
+    assert_eq!(found, [(Severity::Fail, "public.stock"), (Severity::Warn, "public.lookup")]);
 }
 
 #[tokio::test]
@@ -294,7 +302,8 @@ async fn a_table_whose_rows_can_not_be_told_apart_fails() {
     .await;
     let report = ask(&pair).await;
     assert_kinds(&report, Verdict::Fail, &["replica-identity-missing"]);
-    let objects: Vec<_> = of_kind(&report, "replica-identity-missing").iter().map(|f| f.object.as_str()).collect();
+    let objects: Vec<_> =
+        of_kind(&report, "replica-identity-missing").iter().map(|f| f.object.as_str()).collect();
     assert_eq!(objects, ["public.bare", "public.postponed", "public.refused"]);
 }
 
@@ -302,7 +311,9 @@ async fn a_table_whose_rows_can_not_be_told_apart_fails() {
 async fn a_subscription_without_its_slot_fails_and_its_lag_is_not_known() {
     let pair = replicated(TABLES).await;
     stall(&pair).await;
-    pair.candidate.execute(&format!("ALTER SUBSCRIPTION {} SET (slot_name = NONE)", pair.candidate.name)).await;
+    pair.candidate
+        .execute(&format!("ALTER SUBSCRIPTION {} SET (slot_name = NONE)", pair.candidate.name))
+        .await;
     let report = ask_impatiently(&pair).await;
     assert_kinds(&report, Verdict::Fail, &["subscription-disabled", "slot-missing", "lag-unknown"]);
 }
@@ -311,14 +322,19 @@ async fn a_subscription_without_its_slot_fails_and_its_lag_is_not_known() {
 async fn a_slot_whose_wal_is_going_or_gone_is_told() {
     static SHORT: OnceLock<Server> = OnceLock::new();
     let short = SHORT.get_or_init(|| {
-        Server::start_with("short", &["wal_level=logical", "max_slot_wal_keep_size=16MB", "checkpoint_timeout=1h"])
+        Server::start_with(
+            "short",
+            &["wal_level=logical", "max_slot_wal_keep_size=16MB", "checkpoint_timeout=1h"],
+        )
     });
     let pair = servers_of(short, subscriber(), TABLES).await;
     publish(&pair, "FOR ALL TABLES").await;
     let name = &pair.candidate.name;
     pair.legacy.execute(&format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")).await;
     let publication = &pair.legacy.name;
-    let statement = format!("CREATE SUBSCRIPTION {name} CONNECTION 'host=127.0.0.1' PUBLICATION {publication} WITH (connect = false)");
+    let statement = format!(
+        "CREATE SUBSCRIPTION {name} CONNECTION 'host=127.0.0.1' PUBLICATION {publication} WITH (connect = false)"
+    );
     pair.candidate.execute(&statement).await;
     for id in 0..6 {
         pair.legacy.execute(&format!("INSERT INTO orders VALUES ({id}, 1)")).await;
@@ -407,4 +423,46 @@ async fn a_heartbeat_that_the_role_may_not_read_is_not_known() {
     let report = pair.ask(check(question)).await;
     let finding = assert_only(&report, Verdict::Fail, "lag-unknown", "public.beat");
     assert!(finding.message.contains("GRANT SELECT"), "{}", finding.message);
+}
+
+/// With patience, for a standby gets what it replays in batches.
+async fn ask_patiently(pair: &Pair) -> CheckReport {
+    let question = ReplicationCheck { max_lag: Some("5s".to_owned()), ..ReplicationCheck::default() };
+    pair.ask(check(question)).await
+}
+
+#[tokio::test]
+async fn a_standby_is_followed_through_what_it_has_replayed() {
+    let primary: &'static Server = Box::leak(Box::new(Server::start("primary")));
+    let legacy = primary.database().await;
+    legacy.execute("CREATE TABLE orders (id int PRIMARY KEY); CREATE UNLOGGED TABLE cache (id int)").await;
+    let standby: &'static Server = Box::leak(Box::new(standby_of(primary, "standby").await));
+    let candidate = standby.existing_database(&legacy.name);
+    let pair = Pair { legacy, candidate };
+
+    // An ordinary role does not see which slot it is.
+    assert_kinds(&ask_patiently(&pair).await, Verdict::Warn, &["slot-unknown", "unlogged-table"]);
+
+    pair.legacy.execute(&format!("DROP TABLE cache; GRANT pg_read_all_stats TO {}", pair.legacy.name)).await;
+    // The check waits until that has got there; the next one sees it.
+    ask_patiently(&pair).await;
+    let report = ask_patiently(&pair).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
+    assert!(report.message.starts_with("physical replication, "), "{}", report.message);
+
+    standby.execute("postgres", "SELECT pg_wal_replay_pause()").await;
+    pair.legacy.execute("INSERT INTO orders VALUES (1)").await;
+    assert_kinds(&ask_patiently(&pair).await, Verdict::Fail, &["apply-stopped", "lag-unknown"]);
+    standby.execute("postgres", "SELECT pg_wal_replay_resume()").await;
+    assert_eq!(ask_patiently(&pair).await.verdict, Verdict::Pass);
+}
+
+#[tokio::test]
+async fn a_standby_of_another_server_is_no_replication() {
+    let primary: &'static Server = Box::leak(Box::new(Server::start("elsewhere")));
+    let database = primary.database().await;
+    let standby: &'static Server = Box::leak(Box::new(standby_of(primary, "other-standby").await));
+    let candidate = standby.existing_database(&database.name);
+    let pair = Pair { legacy: Server::shared().database().await, candidate };
+    assert_kinds(&ask_patiently(&pair).await, Verdict::Fail, &["not-replicated"]);
 }

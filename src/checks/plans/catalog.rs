@@ -106,7 +106,8 @@ const STALE_CHANGES: i64 = 1000;
 fn table(row: &Row) -> Result<(Relation, Table), tokio_postgres::Error> {
     let relation = Relation { schema: row.try_get(0)?, name: row.try_get(1)? };
     let blocks: i64 = row.try_get(2)?;
-    let (has_statistics, changes, rows): (bool, i64, i64) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+    let (has_statistics, changes, rows): (bool, i64, i64) =
+        (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
     let statistics = if blocks == 0 || relation.is_system() {
         Statistics::Present
     } else if !has_statistics {
@@ -129,7 +130,6 @@ const INDEXES: &str = "SELECT n.nspname::text, c.relname::text, i.relname::text,
 
 fn index(row: &Row) -> Result<(Relation, Index), tokio_postgres::Error> {
     let statement: String = row.try_get(3)?;
-    // A name may hold the word, too; the one after the names is what counts on both sides if the tables' names agree.
     let definition = statement.split_once(" USING ").map_or("", |(_, definition)| definition).to_owned();
     let columns: Option<String> = row.try_get(4)?;
     let relation = Relation { schema: row.try_get(0)?, name: row.try_get(1)? };

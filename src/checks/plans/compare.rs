@@ -33,7 +33,9 @@ pub(super) struct Side<'a> {
 impl Side<'_> {
     fn shape(&self) -> String {
         self.plan.shape(&|relation, name| match self.catalog.index(relation, name) {
-            Some(index) if index.has_expressions => format!("({}) #{}", index.columns, digest(&index.definition)),
+            Some(index) if index.has_expressions => {
+                format!("({}) #{}", index.columns, digest(&index.definition))
+            }
             Some(index) => index.definition.clone(),
             None => name.to_owned(),
         })
@@ -43,7 +45,9 @@ impl Side<'_> {
 /// Tells definitions apart that may not be shown.
 fn digest(text: &str) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let mut first = [0; 4];
+    first.copy_from_slice(&Sha256::digest(text.as_bytes())[..4]);
+    format!("{:08x}", u32::from_be_bytes(first))
 }
 
 pub(super) fn compare(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Vec<Finding> {
@@ -130,20 +134,11 @@ fn sorts(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option
     })
 }
 
-/// The same tables in another order.
+/// The same tables, joined in another order.
 fn join_order(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option<Finding> {
-    let order = |plan: &Node| -> Vec<String> {
-        plan.accesses().into_iter().map(|(relation, _)| relation.to_string()).collect()
-    };
-    let (before, after) = (order(legacy.plan), order(candidate.plan));
-    let sorted = |order: &[String]| {
-        let mut order = order.to_vec();
-        order.sort_unstable();
-        order
-    };
-    (before != after && sorted(&before) == sorted(&after)).then(|| {
-        let (before, after) = (clipped(&before.join(", ")), clipped(&after.join(", ")));
-        let message = format!("legacy joins {before} in this order; the candidate {after}");
+    let (before, after) = (legacy.plan.join_order(), candidate.plan.join_order());
+    (before != after && legacy.plan.relations() == candidate.plan.relations()).then(|| {
+        let message = format!("legacy joins {}; the candidate {}", clipped(&before), clipped(&after));
         Finding::new(&JOIN_ORDER_CHANGED, statement.object.clone(), message)
     })
 }

@@ -38,10 +38,17 @@ pub(super) enum For<'a> {
 }
 
 /// The plan, or why the statement can't be planned, or carried out in time. `Err` is trouble with the side.
-pub(super) async fn explain(side: &Reading, sql: &str, what: For<'_>) -> Result<Result<Node, Fault>, Trouble> {
+pub(super) async fn explain(
+    side: &Reading,
+    sql: &str,
+    what: For<'_>,
+) -> Result<Result<Node, Fault>, Trouble> {
     let more = match what {
         // Else EXPLAIN would leave out the partitions that no row with NULL can be in.
-        For::Any => "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_partition_pruning = off".to_owned(),
+        For::Any => {
+            "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_partition_pruning = off"
+                .to_owned()
+        }
         For::Values(_) => String::new(),
         For::Execution(_) => format!("SET LOCAL statement_timeout = {}", EXECUTION_TIMEOUT.as_millis()),
     };
@@ -71,7 +78,9 @@ pub(super) async fn explain(side: &Reading, sql: &str, what: For<'_>) -> Result<
         }
     }
     Ok(match rows {
-        Ok(rows) => Ok(plan(&rows).ok_or_else(|| Trouble::error("the server sent a plan that can't be read"))?),
+        Ok(rows) => {
+            Ok(plan(&rows).ok_or_else(|| Trouble::error("the server sent a plan that can't be read"))?)
+        }
         Err(fault) => Err(fault),
     })
 }
@@ -80,7 +89,8 @@ async fn explain_any(side: &Reading, sql: &str) -> Result<Vec<Row>, Fault> {
     run(side, &format!("PREPARE cutover_plan AS {sql}"), &[]).await?;
     let count = "SELECT pg_catalog.cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements \
          WHERE name OPERATOR(pg_catalog.=) 'cutover_plan'";
-    let count = run(side, count, &[]).await?.first().and_then(|row| row.try_get::<_, i32>(0).ok()).unwrap_or(0);
+    let count =
+        run(side, count, &[]).await?.first().and_then(|row| row.try_get::<_, i32>(0).ok()).unwrap_or(0);
     let nulls = vec!["NULL"; usize::try_from(count).unwrap_or(0)].join(", ");
     let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
     run(side, &format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE cutover_plan{arguments}"), &[]).await

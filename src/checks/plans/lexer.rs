@@ -21,7 +21,8 @@ pub(super) struct Lexed {
 }
 
 pub(super) fn lex(sql: &str) -> Lexed {
-    let mut lexer = Lexer { rest: sql.chars().peekable(), lexed: Lexed { is_certain: true, ..Lexed::default() } };
+    let mut lexer =
+        Lexer { rest: sql.chars().peekable(), lexed: Lexed { is_certain: true, ..Lexed::default() } };
     while let Some(first) = lexer.rest.next() {
         lexer.token(first);
     }
@@ -82,7 +83,9 @@ impl Lexer<'_> {
             }
         }
         let shown: String = name.chars().filter(|c| !c.is_control()).collect();
-        self.lexed.masked.push_str(&format!("\"{shown}\""));
+        self.lexed.masked.push('"');
+        self.lexed.masked.push_str(&shown);
+        self.lexed.masked.push('"');
         self.lexed.words.insert(name);
     }
 
@@ -101,7 +104,7 @@ impl Lexer<'_> {
         tag.push('$');
         self.lexed.masked.push('?');
         let mut body = String::new();
-        while let Some(c) = self.rest.next() {
+        for c in self.rest.by_ref() {
             body.push(c);
             if body.ends_with(&tag) {
                 return;
@@ -113,7 +116,7 @@ impl Lexer<'_> {
     fn comment(&mut self) {
         let mut depth = 0_usize;
         let mut last = '/';
-        while let Some(c) = self.rest.next() {
+        for c in self.rest.by_ref() {
             match (last, c) {
                 ('/', '*') => depth += 1,
                 ('*', '/') => depth -= 1,
@@ -178,7 +181,10 @@ mod tests {
     #[test]
     fn literals_and_comments_are_masked() {
         for (sql, masked) in [
-            ("SELECT  a\n FROM t WHERE b = 'it''s me' AND c = 12.5e3", "SELECT a FROM t WHERE b = ? AND c = ?"),
+            (
+                "SELECT  a\n FROM t WHERE b = 'it''s me' AND c = 12.5e3",
+                "SELECT a FROM t WHERE b = ? AND c = ?",
+            ),
             ("select $1, $tag$ secret $ $tag$, $$x$$", "select $1, ?, ?"),
             ("select E'a\\'b', t1.c -- secret\n from /* a /* b */ secret */ t1", "select ?, t1.c from t1"),
             ("select \"Odd \"\"name\"", "select \"Odd \"name\""),

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn samples_are_the_ends_and_the_middle_and_no_set_comes_twice() {
-        let int = |min, max| Parameter { int: Some(IntegerParameter { min, max, skew: Skew::Zipf }), choice: None };
+        let int =
+            |min, max| Parameter { int: Some(IntegerParameter { min, max, skew: Skew::Zipf }), choice: None };
         let values = ["x", "y"].map(str::to_owned).to_vec();
         let choice = Parameter { int: None, choice: Some(ChoiceParameter { values }) };
         let statements = of_traffic(&model(vec![int(1, 9), choice]));

@@ -66,8 +66,8 @@ impl Node {
     fn of(plan: &Value) -> Option<Self> {
         let text = |name| plan.get(name).and_then(Value::as_str).map(str::to_owned);
         let number = |name| plan.get(name).and_then(Value::as_i64);
-        let relation = text("Relation Name")
-            .map(|name| Relation { schema: text("Schema").unwrap_or_default(), name });
+        let relation =
+            text("Relation Name").map(|name| Relation { schema: text("Schema").unwrap_or_default(), name });
         let children = match plan.get("Plans").and_then(Value::as_array) {
             Some(plans) => plans.iter().map(Self::of).collect::<Option<_>>()?,
             None => Vec::new(),
@@ -116,14 +116,22 @@ impl Node {
         self.index.iter().cloned().chain(below.flat_map(Self::index_names)).collect()
     }
 
-    /// Every table that is read, in the order in which the plan joins them, and how.
-    pub(super) fn accesses(&self) -> Vec<(&Relation, Path)> {
+    /// Every table that is read, and how.
+    fn accesses(&self) -> Vec<(&Relation, Path)> {
         let mut found = Vec::new();
         if let Some(relation) = self.relation.as_ref().filter(|_| self.kind != "ModifyTable") {
             found.push((relation, self.path()));
         }
         found.extend(self.children.iter().flat_map(Self::accesses));
         found
+    }
+
+    /// Which tables are joined with which, as nested pairs; empty if there is no table.
+    pub(super) fn join_order(&self) -> String {
+        let own = self.relation.iter().filter(|_| self.kind != "ModifyTable").map(Relation::to_string);
+        let parts: Vec<String> =
+            own.chain(self.children.iter().map(Self::join_order)).filter(|part| !part.is_empty()).collect();
+        if parts.len() > 1 { format!("({})", parts.join(", ")) } else { parts.concat() }
     }
 
     /// Every table that is read or written.
@@ -167,7 +175,9 @@ impl Node {
                 let indexes: Vec<String> = names.iter().map(|name| definition(relation, name)).collect();
                 format!("Index Scan on {relation} {}", indexes.join(" and "))
             }
-            Path::Sequential | Path::Other => self.with_children(&format!("{kind} on {relation}"), definition),
+            Path::Sequential | Path::Other => {
+                self.with_children(&format!("{kind} on {relation}"), definition)
+            }
         }
     }
 
@@ -207,7 +217,10 @@ mod tests {
     fn parallel_workers_and_nodes_that_pass_rows_on_do_not_count() {
         let orders = scan("Seq Scan", "orders", "");
         let stock = scan("Seq Scan", "stock", "");
-        let partial = r#"{"Node Type": "Aggregate", "Partial Mode": "Partial", "Total Cost": 1, "Plans": ["#.to_owned() + &orders + "]}";
+        let partial = r#"{"Node Type": "Aggregate", "Partial Mode": "Partial", "Total Cost": 1, "Plans": ["#
+            .to_owned()
+            + &orders
+            + "]}";
         let parallel = node("Aggregate", &[&node("Gather", &[&partial])]);
         assert_eq!(shape(&parallel), shape(&node("Aggregate", &[&orders])));
         let hashed = node("Hash Join", &[&orders, &node("Hash", &[&stock])]);

@@ -21,7 +21,11 @@ const COLUMN: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.reln
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
      WHERE n.nspname::text || '.' || c.relname::text = $1 AND a.attname::text = $2 AND a.attnum > 0 AND NOT a.attisdropped";
 
-pub(super) async fn ask(heartbeat: &Heartbeat, both: &Both, max_lag: Duration) -> Result<Vec<Finding>, Trouble> {
+pub(super) async fn ask(
+    heartbeat: &Heartbeat,
+    both: &Both,
+    max_lag: Duration,
+) -> Result<Vec<Finding>, Trouble> {
     let (legacy, candidate) =
         tokio::try_join!(latest(heartbeat, &both.legacy), latest(heartbeat, &both.candidate))?;
     let now_ms: i64 =
@@ -29,7 +33,9 @@ pub(super) async fn ask(heartbeat: &Heartbeat, both: &Both, max_lag: Duration) -
     let object = clip(&heartbeat.table);
     Ok(judge(legacy, candidate, now_ms, max_lag)
         .map(|finding| match finding {
-            Verdict::Unknown(why) => Finding::new(&LAG_UNKNOWN, object, format!("the heartbeat tells nothing: {why}")),
+            Verdict::Unknown(why) => {
+                Finding::new(&LAG_UNKNOWN, object, format!("the heartbeat tells nothing: {why}"))
+            }
             Verdict::Behind(behind) => Finding::new(
                 &LAG_TIME,
                 object,
@@ -108,10 +114,15 @@ mod tests {
     fn only_a_heartbeat_that_goes_on_on_legacy_tells_a_lag() {
         let second = Duration::from_secs(1);
         assert_eq!(judge(Ok(9_500), Ok(9_000), 10_000, second), None);
-        assert_eq!(judge(Ok(9_500), Ok(8_999), 10_000, second), Some(Verdict::Behind(Duration::from_millis(1001))));
+        assert_eq!(
+            judge(Ok(9_500), Ok(8_999), 10_000, second),
+            Some(Verdict::Behind(Duration::from_millis(1001)))
+        );
         let still = judge(Ok(1), Ok(1), 10_000, second);
         assert!(matches!(still, Some(Verdict::Unknown(why)) if why.contains("nothing writes it")));
-        assert!(matches!(judge(Ok(1), Err("x"), 10_000, second), Some(Verdict::Unknown(why)) if why.contains("candidate x")));
+        assert!(
+            matches!(judge(Ok(1), Err("x"), 10_000, second), Some(Verdict::Unknown(why)) if why.contains("candidate x"))
+        );
         assert_eq!(judge(Ok(10_001), Ok(10_001), 10_000, second), None);
     }
 }

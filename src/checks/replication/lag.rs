@@ -34,7 +34,8 @@ impl Follower {
     async fn position(&self, both: &Both) -> Result<Option<i64>, Trouble> {
         match self {
             Self::Standby => {
-                one(&both.candidate, "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::int8", &[]).await
+                one(&both.candidate, "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::int8", &[])
+                    .await
             }
             Self::Slots(names) => {
                 // The one that is furthest behind; a slot that has no position has none to be ahead of either.
@@ -79,8 +80,11 @@ pub(super) async fn measure(
     let behind = (end - position).max(0);
     let mut findings = Vec::new();
     if behind > bounds.lag_bytes {
-        let message =
-            format!("the candidate is {} behind, and at most {} are accepted", size(behind), size(bounds.lag_bytes));
+        let message = format!(
+            "the candidate is {} behind, and at most {} are accepted",
+            size(behind),
+            size(bounds.lag_bytes)
+        );
         findings.push(Finding::new(&LAG_BYTES, object, message).with("lagBytes", behind));
     }
     // What is left after a look is taken must be enough to say so.

@@ -82,7 +82,10 @@ async fn follow(
         let slot = slots.iter().find(|slot| Some(&slot.name) == subscription.slot.as_ref());
         match slot {
             None => {
-                return Ok(Lag::unknown(&clip(&subscription.name), "legacy does not have the subscription's slot"));
+                return Ok(Lag::unknown(
+                    &clip(&subscription.name),
+                    "legacy does not have the subscription's slot",
+                ));
             }
             Some(slot) if slot.is_lost() => {
                 return Ok(Lag::unknown(&clip(&subscription.name), "its slot is lost"));
@@ -124,9 +127,10 @@ fn judge(
         }
     }
     if let Some(errors) = subscription.errors.filter(|errors| *errors > 0) {
-        let (state, severity) = match is_caught_up {
-            true => ("; the candidate has caught up since", Severity::Warn),
-            false => (": the candidate's log says which", Severity::Fail),
+        let (state, severity) = if is_caught_up {
+            ("; the candidate has caught up since", Severity::Warn)
+        } else {
+            (": the candidate's log says which", Severity::Fail)
         };
         let message = format!("{errors} errors while applying or copying{state}");
         findings.push(

@@ -14,8 +14,10 @@ const OBJECT: &str = "standby";
 
 pub(super) async fn ask(both: &Both, bounds: &Bounds, asking: &Asking<'_>) -> Result<Found, Trouble> {
     let identifier = "SELECT system_identifier FROM pg_control_system()";
-    let (legacy, candidate) =
-        tokio::try_join!(one::<i64>(&both.legacy, identifier, &[]), one::<i64>(&both.candidate, identifier, &[]))?;
+    let (legacy, candidate) = tokio::try_join!(
+        one::<i64>(&both.legacy, identifier, &[]),
+        one::<i64>(&both.candidate, identifier, &[])
+    )?;
     if legacy != candidate {
         let message = "the candidate is a standby, but not of legacy: their system identifiers differ";
         let findings = vec![Finding::new(&NOT_REPLICATED, OBJECT, message)];

@@ -31,7 +31,9 @@ impl Slot {
             });
         };
         match self.wal_status.as_str() {
-            "lost" => find(&SLOT_LOST, "legacy has removed WAL that the slot needs (wal_status lost)".to_owned()),
+            "lost" => {
+                find(&SLOT_LOST, "legacy has removed WAL that the slot needs (wal_status lost)".to_owned());
+            }
             "unreserved" => find(
                 &SLOT_AT_RISK,
                 "legacy keeps the slot's WAL only until its next checkpoint (wal_status unreserved): raise \
@@ -45,7 +47,10 @@ impl Slot {
         }
         if let Some(bytes) = self.retained_bytes.filter(|bytes| *bytes > bounds.retained_bytes) {
             let (kept, accepted) = (size(bytes), size(bounds.retained_bytes));
-            find(&WAL_RETAINED, format!("legacy keeps {kept} of WAL for the slot, and at most {accepted} are accepted"));
+            find(
+                &WAL_RETAINED,
+                format!("legacy keeps {kept} of WAL for the slot, and at most {accepted} are accepted"),
+            );
         }
         findings
     }

@@ -24,7 +24,8 @@ pub(super) struct Tables {
 struct Table {
     name: String,
     is_unlogged: bool,
-    is_of_extension: bool,
+    /// What it weighs that it is not published: less for a table that belongs to an extension.
+    weight: Severity,
     has_identity: bool,
     is_filtered: bool,
     /// Schema and name of the table that is published: itself or an ancestor.
@@ -48,12 +49,7 @@ pub(super) async fn ask(both: &Both, publications: &Vec<String>) -> Result<Table
     Ok(Tables { findings, compared: format!("{count} tables") })
 }
 
-fn judge(
-    table: &Table,
-    copies: &Copies,
-    seen: &mut BTreeSet<(String, String)>,
-    findings: &mut Vec<Finding>,
-) {
+fn judge(table: &Table, copies: &Copies, seen: &mut BTreeSet<(String, String)>, findings: &mut Vec<Finding>) {
     let mut find = |kind, message: &str| findings.push(Finding::new(kind, table.name.clone(), message));
     if table.is_unlogged {
         find(&UNLOGGED_TABLE, "the table is unlogged: its rows are not replicated");
@@ -71,10 +67,7 @@ fn judge(
             table.name.clone(),
             "no publication that the candidate subscribes to has the table",
         );
-        findings.push(match table.is_of_extension {
-            true => finding.weighing(Severity::Warn),
-            false => finding,
-        });
+        findings.push(finding.weighing(table.weight));
         return;
     };
     if table.is_filtered {
@@ -97,7 +90,7 @@ fn table(row: &Row) -> Result<Table, tokio_postgres::Error> {
     Ok(Table {
         name: qualified(row.try_get(0)?, row.try_get(1)?),
         is_unlogged: row.try_get(2)?,
-        is_of_extension: row.try_get(3)?,
+        weight: if row.try_get(3)? { Severity::Warn } else { Severity::Fail },
         has_identity: row.try_get(4)?,
         is_filtered: row.try_get(5)?,
         published_as: published.0.zip(published.1),
