@@ -10,16 +10,33 @@ use tokio_postgres::types::Type;
 
 use super::{Both, Bounds, LAG_BYTES, LAG_TIME, LAG_UNKNOWN, one, size};
 use crate::{
-    checks::{Asking, Finding, Trouble},
+    checks::{Asking, Finding, Trouble, reading::Reading},
     duration,
 };
 
 /// Between two looks at how far the candidate has come.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where legacy's WAL ends, in bytes; a legacy that is itself a standby has what it has replayed.
+/// Where legacy's WAL ends, in bytes; a legacy that is itself a standby has what it has replayed. The end is what was
+/// inserted: an asynchronous commit is visible before its WAL is written.
 pub(super) const END_OF_WAL: &str = "pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
-     ELSE pg_current_wal_lsn() END, '0/0')::int8";
+     ELSE pg_current_wal_insert_lsn() END, '0/0')::int8";
+
+/// The longest header of a WAL page, which no record fits into.
+const PAGE_HEADER: i64 = 40;
+
+/// The end of the last record before `inserted`. After a record that fills its page, the place for the next one is
+/// behind the header of the next page, and nobody confirms what is only a header.
+fn end_of_last_record(inserted: i64, page: i64) -> i64 {
+    let in_page = if page > 0 { inserted % page } else { 0 };
+    if in_page <= PAGE_HEADER { inserted - in_page } else { inserted }
+}
+
+async fn end_of_wal(legacy: &Reading) -> Result<Option<i64>, Trouble> {
+    let page: i64 = one(legacy, "SELECT current_setting('wal_block_size')::int8", &[]).await?;
+    let inserted: Option<i64> = one(legacy, &format!("SELECT {END_OF_WAL}"), &[]).await?;
+    Ok(inserted.map(|inserted| end_of_last_record(inserted, page)))
+}
 
 /// Through what the candidate confirms what it has.
 pub(super) enum Follower {
@@ -72,7 +89,7 @@ pub(super) async fn measure(
     bounds: &Bounds,
     asking: &Asking<'_>,
 ) -> Result<Lag, Trouble> {
-    let end: Option<i64> = one(&both.legacy, &format!("SELECT {END_OF_WAL}"), &[]).await?;
+    let end = end_of_wal(&both.legacy).await?;
     let started = Instant::now();
     let (Some(end), Some(position)) = (end, follower.position(both).await?) else {
         return Ok(Lag::unknown(object, "the server does not say how far the candidate has come"));
@@ -132,4 +149,18 @@ fn late(object: &str, waited: Duration, accepted: Duration) -> Finding {
     let message = format!("after {waited_for} the candidate did not have what legacy had when asked");
     Finding::new(&LAG_TIME, object, message)
         .with("waitedMs", u64::try_from(waited.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_a_page_is_nothing_that_could_be_confirmed() {
+        for (inserted, end) in
+            [(81_920, 81_920), (81_944, 81_920), (81_960, 81_920), (81_968, 81_968), (0, 0)]
+        {
+            assert_eq!(end_of_last_record(inserted, 8192), end);
+        }
+    }
 }
