@@ -30,7 +30,7 @@ pub use plans::PlansCheck;
 pub use pool::{OtherConnections, PoolCheck, PoolWorkload, Pooler, SizeReference};
 pub use privileges::PrivilegesCheck;
 pub use prometheus::PrometheusCheck;
-pub use replication::ReplicationCheck;
+pub use replication::{Heartbeat, ReplicationCheck};
 pub use schema::SchemaCheck;
 pub use server::ServerCheck;
 pub use sql::{SqlCheck, SqlTarget};

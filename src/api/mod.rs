@@ -10,10 +10,10 @@ mod status;
 mod traffic;
 
 pub use check::{
-    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, HttpCheck,
-    LegacyUnusedCheck, OtherConnections, PlansCheck, PoolCheck, PoolWorkload, Pooler, PrivilegesCheck,
-    PrometheusCheck, Question, ReplicationCheck, SchemaCheck, ServerCheck, SizeReference, SqlCheck,
-    SqlTarget, WorkloadCheck,
+    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, Heartbeat,
+    HttpCheck, LegacyUnusedCheck, OtherConnections, PlansCheck, PoolCheck, PoolWorkload, Pooler,
+    PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck, SchemaCheck, ServerCheck, SizeReference,
+    SqlCheck, SqlTarget, WorkloadCheck,
 };
 pub use rollout::{
     ActiveConfig, Configuration, Connection, DatabaseRollout, DatabaseRolloutSpec, Prerequisite,

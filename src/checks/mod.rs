@@ -29,6 +29,7 @@ mod endpoint;
 mod finding;
 mod http;
 mod legacy_unused;
+mod names;
 mod plans;
 mod pool;
 mod privileges;

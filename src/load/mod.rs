@@ -26,6 +26,7 @@ mod worker;
 mod zipf;
 
 pub use closed::{ClosedLoop, closed_loop};
+pub(crate) use parameter::Value;
 pub use schedule::TrafficError;
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
