@@ -64,7 +64,7 @@ pub(super) const COLUMNS: Family = Family {
         Property::marked("default", &DEFAULT),
         Property::shown("identity", &IDENTITY),
         Property::deparsed("generation", &GENERATED),
-        Property::shown("collation", &COLLATION),
+        Property::shown("collation", &COLLATION).weighing(collation),
         Property::shown("storage", &STORAGE),
         Property::shown("compression", &STORAGE),
         Property::shown("statistics settings", &STATISTICS),
@@ -73,13 +73,18 @@ pub(super) const COLUMNS: Family = Family {
     rule: None,
 };
 
+/// A type without collations has none, and that the type differs is said.
+fn collation(legacy: Option<&str>, candidate: Option<&str>) -> Severity {
+    if legacy.is_some() && candidate.is_some() { COLLATION.severity } else { Severity::Info }
+}
+
 fn extra(column: &Object) -> Severity {
     if column.text(MUST_BE_NAMED) == Some("yes") { Severity::Fail } else { EXTRA.severity }
 }
 
 /// The default of a serial column names its own sequence, whose name is generated.
 fn columns(versions: &Versions) -> String {
-    let collation = collation_text(versions, "co");
+    let collation = collation_text(versions);
     let default = database_collation_text(versions);
     let compression =
         versions.since(14, "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END", "NULL");
@@ -120,31 +125,31 @@ WHERE rel.relkind <> 'S' ORDER BY rel.oid, a.attnum"
     )
 }
 
-/// A collation by what it does: the provider and its locale. The same locale may have many names.
-fn collation_text(versions: &Versions, table: &str) -> String {
+/// A collation by what it does: the provider and its locale, which may have many names.
+fn collation_text(versions: &Versions) -> String {
     let locale = match versions.own {
         17.. => "coalesce(co.colllocale, co.collcollate)",
         15.. => "coalesce(co.colliculocale, co.collcollate)",
-        _ => "co.collcollate::text",
-    }
-    .replace("co.", &format!("{table}."));
-    format!(
-        "CASE {table}.collprovider WHEN 'i' THEN 'icu ' WHEN 'b' THEN 'builtin ' ELSE 'libc ' END || {locale}
-    || CASE WHEN {table}.collisdeterministic THEN '' ELSE ', nondeterministic' END"
-    )
+        _ => "co.collcollate",
+    };
+    let text = locale_text("co.collprovider", locale);
+    format!("{text} || CASE WHEN co.collisdeterministic THEN '' ELSE ', nondeterministic' END")
 }
 
-fn database_collation_text(versions: &Versions) -> &'static str {
+fn database_collation_text(versions: &Versions) -> String {
     match versions.own {
-        17.. => {
-            "CASE datlocprovider WHEN 'i' THEN 'icu ' WHEN 'b' THEN 'builtin ' ELSE 'libc ' END
-               || coalesce(datlocale, datcollate)"
-        }
-        15.. => {
-            "CASE datlocprovider WHEN 'i' THEN 'icu ' ELSE 'libc ' END || coalesce(daticulocale, datcollate)"
-        }
-        _ => "'libc ' || datcollate",
+        17.. => locale_text("datlocprovider", "coalesce(datlocale, datcollate)"),
+        15.. => locale_text("datlocprovider", "coalesce(daticulocale, datcollate)"),
+        _ => locale_text("'c'", "datcollate"),
     }
+}
+
+/// C is also called POSIX, and the system's libraries write the encoding in two ways.
+fn locale_text(provider: &str, locale: &str) -> String {
+    format!(
+        "CASE {provider} WHEN 'i' THEN 'icu ' WHEN 'b' THEN 'builtin ' ELSE 'libc ' END
+           || CASE WHEN {locale} = 'POSIX' THEN 'C' ELSE regexp_replace({locale}, '\\.utf-?8$', '.UTF-8', 'i') END"
+    )
 }
 
 /// The database itself, as an object with one property.

@@ -3,7 +3,7 @@
 //! Decides that both sides are asked at once, that only one family is held at a time, and where it stops: two schemas
 //! with tens of thousands of differences have nothing to do with each other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     access, columns, constraints,
@@ -170,13 +170,13 @@ impl<'a> Comparison<'a> {
         let reaches = values::reaches(self.candidate, candidates()).await?;
         let ends = values::ends(self.candidate, candidates()).await?;
         self.found.extend(sequences::behind_columns(candidates(), &reaches, &ends));
-        self.found.extend(sequences::unreadable("the candidate", &reaches));
+        let mut before = HashMap::new();
         if asking.moment == Moment::Before {
-            let both = pairs.both.iter().map(|(object, _): &(Object, Object)| object);
-            let before = values::reaches(self.legacy, both).await?;
-            self.found.extend(sequences::unreadable("legacy", &before));
-            self.found.extend(sequences::behind(&pairs, &before, &reaches));
+            let legacy = pairs.both.iter().map(|(object, _): &(Object, Object)| object);
+            before = values::reaches(self.legacy, legacy).await?;
         }
+        self.found.extend(sequences::unreadable(&pairs, &before, &reaches));
+        self.found.extend(sequences::behind(&pairs, &before, &reaches));
         Ok(())
     }
 }

@@ -37,19 +37,25 @@ pub(super) struct Property {
     pub(super) form: Form,
     /// Where the values themselves make it lighter than its kind: legacy's, then candidate's.
     pub(super) weigh: Option<fn(Option<&str>, Option<&str>) -> Severity>,
+    /// Whether what follows in the family follows from it where it differs, and is not told.
+    pub(super) decides: bool,
 }
 
 impl Property {
     pub(super) const fn shown(noun: &'static str, kind: &'static FindingKind) -> Self {
-        Self { noun, kind, form: Form::Shown, weigh: None }
+        Self { noun, kind, form: Form::Shown, weigh: None, decides: false }
     }
 
     pub(super) const fn deparsed(noun: &'static str, kind: &'static FindingKind) -> Self {
-        Self { noun, kind, form: Form::Deparsed, weigh: None }
+        Self { noun, kind, form: Form::Deparsed, weigh: None, decides: false }
     }
 
     pub(super) const fn marked(noun: &'static str, kind: &'static FindingKind) -> Self {
-        Self { noun, kind, form: Form::Marked, weigh: None }
+        Self { noun, kind, form: Form::Marked, weigh: None, decides: false }
+    }
+
+    pub(super) const fn deciding(self) -> Self {
+        Self { decides: true, ..self }
     }
 
     pub(super) const fn weighing(self, weigh: fn(Option<&str>, Option<&str>) -> Severity) -> Self {
@@ -163,13 +169,28 @@ impl Family {
             self.rule.inspect(|rule| rule(None, object, &mut found));
         }
         for (legacy, candidate) in &pairs.both {
-            for (index, property) in self.properties.iter().enumerate() {
-                let [old, new] = [legacy, candidate].map(|object| object.values.get(index)?.as_ref());
-                found.extend(self.differing(property, &legacy.name, old, new, context));
-            }
+            self.compare_properties(legacy, candidate, context, &mut found);
             self.rule.inspect(|rule| rule(Some(legacy), candidate, &mut found));
         }
         (found, pairs)
+    }
+
+    fn compare_properties(
+        &self,
+        legacy: &Object,
+        candidate: &Object,
+        context: &Context,
+        found: &mut Vec<Finding>,
+    ) {
+        for (index, property) in self.properties.iter().enumerate() {
+            let [old, new] = [legacy, candidate].map(|object| object.values.get(index)?.as_ref());
+            let finding = self.differing(property, &legacy.name, old, new, context);
+            let is_decided = property.decides && finding.is_some();
+            found.extend(finding);
+            if is_decided {
+                return;
+            }
+        }
     }
 
     fn one_sided(&self, kind: &FindingKind, object: &Object, how: &str) -> Finding {

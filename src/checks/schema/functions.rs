@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: Family = Family {
     extra: &EXTRA,
     weigh_extra: None,
     properties: &[
-        Property::shown("kind", &PROPERTY),
+        Property::shown("kind", &PROPERTY).deciding(),
         Property::shown("language", &PROPERTY),
         Property::shown("treatment of NULL", &PROPERTY),
         Property::marked("body", &BODY),
@@ -91,7 +91,7 @@ fn functions(versions: &Versions) -> String {
   (SELECT substr(o, 13) FROM unnest(p.proconfig) o WHERE o LIKE 'search\\_path=%'),
   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(p.proconfig) o WHERE o NOT LIKE 'search\\_path=%'),
   CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
-  p.procost || ', rows ' || p.prorows || coalesce(', support ' || nullif(p.prosupport::oid, 0)::regproc, '')
+  p.procost || CASE WHEN p.prorows IN (0, 1000) THEN '' ELSE ', rows ' || p.prorows END || coalesce(', support ' || nullif(p.prosupport::oid, 0)::regproc, '')
 FROM pg_proc p JOIN ns ON ns.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE NOT EXISTS (SELECT FROM extension e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid

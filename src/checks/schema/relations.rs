@@ -92,7 +92,7 @@ pub(super) const TABLES: Family = Family {
     extra: &TABLE_EXTRA,
     weigh_extra: None,
     properties: &[
-        Property::shown("kind", &TABLE_KIND),
+        Property::shown("kind", &TABLE_KIND).deciding(),
         Property::shown("row type", &TABLE_KIND),
         Property::shown("persistence", &PERSISTENCE).weighing(persistence),
         Property::shown("access method", &ACCESS_METHOD),
@@ -157,7 +157,7 @@ FROM rel JOIN pg_class c ON c.oid = rel.oid WHERE rel.relkind IN ('v', 'm')"
     extra: &VIEW_EXTRA,
     weigh_extra: None,
     properties: &[
-        Property::shown("kind", &VIEW),
+        Property::shown("kind", &VIEW).deciding(),
         Property::deparsed("query", &VIEW),
         Property::shown("options", &VIEW_OPTIONS),
         Property::shown("content", &UNPOPULATED).weighing(content),

@@ -124,14 +124,24 @@ pub(super) fn behind(
     pairs.both.iter().filter_map(judge).collect()
 }
 
-/// The sequences whose value could not be read on a side.
-pub(super) fn unreadable(side: &str, reaches: &HashMap<Box<str>, Reach>) -> Vec<Finding> {
-    let mut names: Vec<_> =
-        reaches.iter().filter(|(_, reach)| **reach == Reach::Unknown).map(|(name, _)| name).collect();
-    names.sort_unstable();
-    let tell =
-        |name: &Box<str>| Finding::new(&UNREADABLE, clip(name), format!("its value on {side} can't be read"));
-    names.into_iter().map(tell).collect()
+/// The sequences whose value could not be read on one side, or on both.
+pub(super) fn unreadable(
+    pairs: &Pairs,
+    legacy: &HashMap<Box<str>, Reach>,
+    candidate: &HashMap<Box<str>, Reach>,
+) -> Vec<Finding> {
+    let is_unknown =
+        |reaches: &HashMap<Box<str>, Reach>, name: &str| reaches.get(name) == Some(&Reach::Unknown);
+    let judge = |(old, new): &(Object, Object)| {
+        let side = match (is_unknown(legacy, &old.name), is_unknown(candidate, &new.name)) {
+            (false, false) => return None,
+            (true, true) => "either side",
+            (true, false) => "legacy",
+            (false, true) => "the candidate",
+        };
+        Some(Finding::new(&UNREADABLE, clip(&old.name), format!("its value can't be read on {side}")))
+    };
+    pairs.both.iter().filter_map(judge).collect()
 }
 
 /// Whether candidate's sequences are behind the columns that they feed.

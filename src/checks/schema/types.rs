@@ -62,7 +62,7 @@ WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r') AND (t.typrelid = 0 OR c.relkind = 
     extra: &EXTRA,
     weigh_extra: None,
     properties: &[
-        Property::shown("kind", &TYPE),
+        Property::shown("kind", &TYPE).deciding(),
         Property::shown("base type", &DOMAIN),
         Property::shown("nullability", &DOMAIN),
         Property::deparsed("default", &DOMAIN),
@@ -75,13 +75,14 @@ WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r') AND (t.typrelid = 0 OR c.relkind = 
 };
 
 fn labels(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Finding>) {
-    let Some(legacy) = legacy else {
+    let read =
+        |object: &Object| -> Option<Vec<String>> { serde_json::from_str(object.text(LABELS_AT)?).ok() };
+    let (Some(legacy), Some(new)) = (legacy, read(candidate)) else {
         return;
     };
-    let read = |object: &Object| -> Vec<String> {
-        object.text(LABELS_AT).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    let Some(old) = read(legacy) else {
+        return;
     };
-    let (old, new) = (read(legacy), read(candidate));
     let only = |these: &[String], others: &[String]| -> Vec<String> {
         these.iter().filter(|label| !others.contains(label)).cloned().collect()
     };

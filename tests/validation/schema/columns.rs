@@ -142,7 +142,7 @@ async fn another_generation_expression_fails() {
 async fn another_collation_fails() {
     fails(
         "",
-        r#"CREATE TABLE t (a text COLLATE "C")"#,
+        r#"CREATE TABLE t (a text COLLATE "en-x-icu")"#,
         "CREATE TABLE t (a text)",
         "column-collation-differs",
         "public.t.a",
@@ -197,8 +197,9 @@ async fn another_collation_of_the_database_fails_once() {
     let pair = pair("", "CREATE TABLE t (a text, b text)", "").await;
     let name = &pair.candidate.name;
     pair.legacy.execute(&format!("DROP DATABASE {name}")).await;
-    let create =
-        format!("CREATE DATABASE {name} OWNER {name} TEMPLATE template0 LC_COLLATE 'POSIX' LC_CTYPE 'C'");
+    let create = format!(
+        "CREATE DATABASE {name} OWNER {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'UTF8'"
+    );
     pair.legacy.execute(&create).await;
     pair.candidate.execute(&format!("SET ROLE {name}; CREATE TABLE t (a text, b text)")).await;
     let report = pair.ask(check()).await;

@@ -11,7 +11,7 @@ CREATE TABLE app.customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, 
   mood app.mood DEFAULT 'ok', size app.positive, pair app.pair, doubled int GENERATED ALWAYS AS (2) STORED);
 CREATE TABLE app.orders (id serial PRIMARY KEY, customer_id bigint REFERENCES app.customers ON DELETE CASCADE
   DEFERRABLE INITIALLY DEFERRED, at timestamptz DEFAULT now(), total numeric(10, 2) CHECK (total >= 0));
-CREATE INDEX ON app.orders (customer_id, at DESC) INCLUDE (total) WHERE total > 0; CREATE INDEX ON app.orders (lower(at::text || 'x')) WHERE false;
+CREATE INDEX ON app.orders (customer_id, at DESC) INCLUDE (total) WHERE total > 0; CREATE INDEX ON app.customers (lower(name));
 CREATE TABLE app.events (id int, at date) PARTITION BY RANGE (at);
 CREATE TABLE app.events_1 PARTITION OF app.events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE TABLE app.events_x PARTITION OF app.events DEFAULT; CREATE UNLOGGED TABLE app.cache (a int);
@@ -113,7 +113,7 @@ async fn no_literal_of_a_definition_is_shown() {
         format!(
             "CREATE TABLE t (a text DEFAULT '{literal}', b text GENERATED ALWAYS AS ('{literal}') STORED, CHECK (a <> '{literal}'));
              CREATE INDEX i ON t ((a || '{literal}')) WHERE a > '{literal}'; CREATE VIEW v AS SELECT '{literal}'::text AS c;
-             CREATE FUNCTION f(a text DEFAULT '{literal}') RETURNS text LANGUAGE sql SET app.secret = '{literal}' AS 'SELECT ''{literal}''';
+             CREATE FUNCTION f(a text DEFAULT '{literal}') RETURNS text LANGUAGE sql SET application_name = '{literal}' AS 'SELECT ''{literal}''';
              CREATE POLICY p ON t USING (a = '{literal}'); CREATE DOMAIN d AS text DEFAULT '{literal}';
              CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END';
              CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf('{literal}');

@@ -23,8 +23,8 @@ async fn a_table_that_only_the_candidate_has_is_noted() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_partitioned_on_one_side_fails() {
-    fails("", "CREATE TABLE t (a int)", "CREATE TABLE t (a int); RESET ROLE; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; DROP TABLE t; CREATE FOREIGN TABLE t (a int) SERVER s; ALTER TABLE t OWNER TO {owner}", "table-kind-differs", "public.t").await;
+async fn a_table_that_is_foreign_on_one_side_fails() {
+    fails("", "CREATE TABLE t (a int)", "RESET ROLE; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE t (a int) SERVER s; ALTER TABLE t OWNER TO {owner}", "table-kind-differs", "public.t").await;
 }
 
 #[tokio::test]
@@ -75,6 +75,18 @@ async fn a_table_that_does_not_inherit_fails() {
         "ALTER TABLE t INHERIT p",
         "",
         "inheritance-differs",
+        "public.t",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_partitioned_table_that_is_plain_on_the_candidate_fails() {
+    fails(
+        "",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a)",
+        "CREATE TABLE t (a int)",
+        "table-kind-differs",
         "public.t",
     )
     .await;
