@@ -18,7 +18,7 @@ pub(super) const OWNER: FindingKind = FindingKind::fail(
 );
 pub(super) const GRANT_MISSING: FindingKind = FindingKind::fail(
     "grant-missing",
-    "statements are refused; a warning where the application's role is no member of the role that lacks it",
+    "statements are refused; a warning where the application's role has the privilege all the same, or is no member of the role that lacks it",
 );
 pub(super) const GRANT_EXTRA: FindingKind =
     FindingKind::warn("grant-extra", "somebody may do on the candidate what they may not on legacy");
@@ -42,7 +42,7 @@ pub(super) struct Access {
 
 /// One object and one grantee a row. An object without grants of its own has those that its owner and PUBLIC get by
 /// default, and says so. Owners of views and the like may have none at all.
-pub(super) fn statement(versions: &Versions) -> String {
+pub(super) fn statement(versions: Versions) -> String {
     // New in 17, and owners have it by default: no grant that an older server could lack.
     let known = if versions.older < 17 { "WHERE a.privilege_type <> 'MAINTAIN'" } else { "" };
     let member = |class: &str, oid: &str| {
@@ -139,7 +139,8 @@ fn compare_one(key: &str, old: &Access, new: &Access, memberships: &[String], fo
     for (grantee, lacking) in lacking(old, new) {
         let (grantee, privileges) = (clip(grantee), lacking.join(", "));
         let message = format!("{grantee} lacks {privileges} on the {}", old.noun);
-        let severity = if memberships.contains(&grantee) { GRANT_MISSING.severity } else { Severity::Warn };
+        let is_felt = memberships.contains(&grantee) && !covers(new, &privileges);
+        let severity = if is_felt { GRANT_MISSING.severity } else { Severity::Warn };
         let finding = Finding::new(&GRANT_MISSING, clip(name), message).weighing(severity);
         found.push(finding.with("grantee", grantee).with("privileges", privileges));
     }
@@ -196,6 +197,11 @@ fn lacking<'a>(these: &'a Access, others: &Access) -> Vec<(&'a str, Vec<&'a str>
     all
 }
 
+/// Whether the application's role has all of these privileges by itself.
+fn covers(access: &Access, privileges: &str) -> bool {
+    privileges.split(", ").all(|privilege| holds_plain(access, APPLICATION, privilege))
+}
+
 fn holds_plain(access: &Access, grantee: &str, privilege: &str) -> bool {
     access.grants.get(grantee).is_some_and(|held| held.iter().any(|held| held == privilege))
 }
@@ -224,3 +230,6 @@ WHERE d.defaclnamespace = 0 OR ns.oid IS NOT NULL"
     identities: BY_NAME,
     rule: None,
 };
+
+#[cfg(test)]
+mod tests;

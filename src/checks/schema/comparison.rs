@@ -74,9 +74,7 @@ impl<'a> Comparison<'a> {
         let tables = self.whole(&relations::TABLES, asking).await?;
         self.whole(&relations::VIEWS, asking).await?;
         self.whole(&types::TYPES, asking).await?;
-        let columns = self.family(&columns::COLUMNS, asking).await?;
-        self.found.extend(columns::order(&columns));
-        drop(columns);
+        self.columns(asking).await?;
         let wide = if question.schemas.is_empty() { DATABASE_WIDE } else { &[] };
         for family in PARTS.iter().chain(wide) {
             if self.found.len() <= FOUND_MAX {
@@ -108,10 +106,14 @@ impl<'a> Comparison<'a> {
     /// Compares one family, and brings what both sides have and what only one has.
     async fn family(&mut self, family: &Family, asking: &Asking<'_>) -> Result<Pairs, Trouble> {
         self.tell(family.noun, asking);
-        let [one, other] = [self.legacy, self.candidate].map(|side| (family.statement)(&self.versions(side)));
+        self.read(family, None).await
+    }
+
+    async fn read(&mut self, family: &Family, parents: Option<&[String]>) -> Result<Pairs, Trouble> {
+        let [one, other] = [self.legacy, self.candidate].map(|side| (family.statement)(self.versions(side)));
         let (legacy, candidate) = tokio::try_join!(
-            self.legacy.objects(&one, family.properties),
-            self.candidate.objects(&other, family.properties),
+            self.legacy.objects(&one, family.properties, parents),
+            self.candidate.objects(&other, family.properties, parents),
         )?;
         let (found, pairs) = family.compare(legacy, candidate, &self.context);
         self.found.extend(found);
@@ -123,6 +125,28 @@ impl<'a> Comparison<'a> {
         let pairs = self.family(family, asking).await?;
         self.context.absent.extend(pairs.legacy.into_iter().chain(pairs.candidate).map(|object| object.name));
         Ok(pairs.both.len())
+    }
+
+    /// Reads the columns only of those tables and views whose columns differ at all.
+    async fn columns(&mut self, asking: &Asking<'_>) -> Result<(), Trouble> {
+        self.tell(columns::COLUMNS.noun, asking);
+        let read = async |side: &Side<'_>| {
+            side.read(&columns::digests(self.versions(side)), None, |row| {
+                Ok((row.try_get(0)?, row.try_get(1)?))
+            })
+            .await
+        };
+        let (legacy, candidate) = tokio::try_join!(read(self.legacy), read(self.candidate))?;
+        let candidate: HashSet<(String, String)> = candidate.into_iter().collect();
+        let legacy: HashSet<(String, String)> = legacy.into_iter().collect();
+        let tables: HashSet<&String> =
+            legacy.symmetric_difference(&candidate).map(|(table, _)| table).collect();
+        let tables: Vec<String> = tables.into_iter().cloned().collect();
+        if !tables.is_empty() {
+            let pairs = self.read(&columns::COLUMNS, Some(&tables)).await?;
+            self.found.extend(columns::order(&pairs));
+        }
+        Ok(())
     }
 
     async fn unknown(&mut self, named: &[String]) -> Result<(), Trouble> {
@@ -150,7 +174,8 @@ impl<'a> Comparison<'a> {
             let row = |row: &tokio_postgres::Row| {
                 Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
             };
-            let rows: Vec<access::Row> = side.read(&access::statement(&self.versions(side)), row).await?;
+            let rows: Vec<access::Row> =
+                side.read(&access::statement(self.versions(side)), None, row).await?;
             Ok::<_, Trouble>(access::assemble(rows))
         };
         let (legacy, candidate, memberships) = tokio::try_join!(
@@ -167,14 +192,17 @@ impl<'a> Comparison<'a> {
     async fn sequences(&mut self, asking: &Asking<'_>) -> Result<(), Trouble> {
         let pairs = self.family(&sequences::SEQUENCES, asking).await?;
         let candidates = || pairs.both.iter().map(|(_, object)| object).chain(&pairs.candidate);
-        let reaches = values::reaches(self.candidate, candidates()).await?;
-        let ends = values::ends(self.candidate, candidates()).await?;
-        self.found.extend(sequences::behind_columns(candidates(), &reaches, &ends));
-        let mut before = HashMap::new();
-        if asking.moment == Moment::Before {
+        let read_candidate = async {
+            let reaches = values::reaches(self.candidate, candidates()).await?;
+            Ok((reaches, values::ends(self.candidate, candidates()).await?))
+        };
+        let read_legacy = async {
             let legacy = pairs.both.iter().map(|(object, _): &(Object, Object)| object);
-            before = values::reaches(self.legacy, legacy).await?;
-        }
+            let is_asked = asking.moment == Moment::Before;
+            if is_asked { values::reaches(self.legacy, legacy).await } else { Ok(HashMap::new()) }
+        };
+        let ((reaches, ends), before) = tokio::try_join!(read_candidate, read_legacy)?;
+        self.found.extend(sequences::behind_columns(candidates(), &reaches, &ends));
         self.found.extend(sequences::unreadable(&pairs, &before, &reaches));
         self.found.extend(sequences::behind(&pairs, &before, &reaches));
         Ok(())

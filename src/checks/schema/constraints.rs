@@ -87,7 +87,7 @@ pub(super) const CONSTRAINTS: Family = Family {
 
 /// Those of partitions that stand for their parent's reference, one for each partition of the other table, are left
 /// out. What the definition says at its end is a property of its own.
-fn constraints(versions: &Versions) -> String {
+fn constraints(versions: Versions) -> String {
     let enforced = versions.since(18, "NOT con.conenforced OR", "");
     format!(
         "SELECT o.name || '.' || quote_ident(con.conname), o.name,
@@ -137,7 +137,7 @@ pub(super) const INDEXES: Family = Family {
 
 /// The server's own statement for it, without its name and that of its table, which come first, and without storage
 /// parameters.
-fn indexes(_: &Versions) -> String {
+fn indexes(_: Versions) -> String {
     "SELECT ns.name || '.' || quote_ident(i.relname), rel.name,
   CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN 's' ELSE 'd' END || u.word
     || CASE WHEN i.reloptions IS NULL THEN d.text ELSE regexp_replace(d.text, ' WITH \\([^()]*\\)', '') END,

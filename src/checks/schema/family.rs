@@ -30,13 +30,16 @@ impl Object {
     }
 }
 
+/// What a difference weighs, by legacy's value and candidate's.
+pub(super) type Weigh = fn(Option<&str>, Option<&str>) -> Severity;
+
 /// A property, and what it is when it differs.
 pub(super) struct Property {
     pub(super) noun: &'static str,
     pub(super) kind: &'static FindingKind,
     pub(super) form: Form,
-    /// Where the values themselves make it lighter than its kind: legacy's, then candidate's.
-    pub(super) weigh: Option<fn(Option<&str>, Option<&str>) -> Severity>,
+    /// Where the values themselves make it lighter than its kind.
+    pub(super) weigh: Option<Weigh>,
     /// Whether what follows in the family follows from it where it differs, and is not told.
     pub(super) decides: bool,
 }
@@ -58,7 +61,7 @@ impl Property {
         Self { decides: true, ..self }
     }
 
-    pub(super) const fn weighing(self, weigh: fn(Option<&str>, Option<&str>) -> Severity) -> Self {
+    pub(super) const fn weighing(self, weigh: Weigh) -> Self {
         Self { weigh: Some(weigh), ..self }
     }
 }
@@ -74,7 +77,7 @@ pub(super) struct Family {
     /// One of them, such as `index`.
     pub(super) noun: &'static str,
     /// What follows the frame of every statement.
-    pub(super) statement: fn(&Versions) -> String,
+    pub(super) statement: fn(Versions) -> String,
     pub(super) missing: &'static FindingKind,
     pub(super) extra: &'static FindingKind,
     /// Where the extra object itself makes it heavier or lighter than its kind.
@@ -88,6 +91,7 @@ pub(super) struct Family {
 /// The same name.
 pub(super) const BY_NAME: &[Identity] = &[name];
 
+#[allow(clippy::unnecessary_wraps, reason = "an `Identity`")]
 pub(super) fn name(object: &Object, _majors_differ: bool) -> Option<String> {
     Some(object.name.to_string())
 }
@@ -262,3 +266,6 @@ fn difference(what: &str, shown: &(Option<String>, Option<String>)) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ pub(super) const FUNCTIONS: Family = Family {
     rule: None,
 };
 
-fn functions(versions: &Versions) -> String {
+fn functions(versions: Versions) -> String {
     let standard =
         versions.since(14, "WHEN p.prosqlbody IS NOT NULL THEN 'd' || pg_get_function_sqlbody(p.oid)", "");
     format!(

@@ -41,7 +41,7 @@ pub(super) const PUBLICATIONS: Family = Family {
     rule: None,
 };
 
-fn publications(versions: &Versions) -> String {
+fn publications(versions: Versions) -> String {
     let root = versions.since(
         13,
         "CASE WHEN p.pubviaroot THEN 'as their root' ELSE 'as themselves' END",
@@ -85,7 +85,7 @@ pub(super) fn excuse(found: &mut [Finding], subscribed: &[String]) {
     let is_source = |finding: &Finding| finding.kind == MISSING.name && subscribed.contains(&finding.object);
     for finding in found.iter_mut().filter(|finding| is_source(finding)) {
         finding.severity = Severity::Info;
-        finding.message = "the candidate subscribes to it, so it is not expected there".to_owned();
+        "the candidate subscribes to it, so it is not expected there".clone_into(&mut finding.message);
     }
 }
 

@@ -113,7 +113,7 @@ fn persistence(_legacy: Option<&str>, candidate: Option<&str>) -> Severity {
     if candidate == Some("unlogged") { Severity::Fail } else { Severity::Info }
 }
 
-fn tables(_: &Versions) -> String {
+fn tables(_: Versions) -> String {
     "SELECT rel.name, NULL,
   CASE c.relkind WHEN 'r' THEN 'plain' WHEN 'p' THEN 'partitioned' ELSE 'foreign' END,
   CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,

@@ -45,13 +45,13 @@ pub(super) const COLUMN_UNCHECKED: FindingKind = FindingKind::info(
 );
 
 /// Behind the properties: the owning column.
-pub(super) const OWNER: usize = 7;
-/// Behind that: the increment as a number, the last value where it was used, whether the rest may be read.
+const OWNER: usize = 7;
+/// Behind that: the increment as a number.
 pub(super) const INCREMENT: usize = 8;
-pub(super) const LAST: usize = 9;
-pub(super) const MAY_SELECT: usize = 10;
+/// How its value can be read: `row` where the role may select from it, its OID where it may only use it.
+pub(super) const ACCESS: usize = 9;
 /// The owning column without its table, where its end can be looked up.
-pub(super) const END_COLUMN: usize = 11;
+pub(super) const END_COLUMN: usize = 10;
 
 const BY_NAME_OR_COLUMN: &[Identity] = &[name, owner];
 
@@ -78,28 +78,26 @@ pub(super) const SEQUENCES: Family = Family {
     rule: Some(|legacy, candidate, found| name_differs(&NAME, legacy, candidate, found)),
 };
 
-/// The function that reads a value needs USAGE or SELECT, and says nothing of a sequence that was not used yet.
-const SEQUENCES_SQL: &str = "SELECT rel.name, CASE WHEN d.objid IS NOT NULL THEN o.table_name END,
-  format_type(s.seqtypid, NULL), s.seqincrement::text, s.seqmin || ' to ' || s.seqmax,
+const SEQUENCES_SQL: &str = "
+SELECT rel.name, t.name, format_type(s.seqtypid, NULL), s.seqincrement::text, s.seqmin || ' to ' || s.seqmax,
   CASE WHEN s.seqcycle THEN 'cycles' ELSE 'does not cycle' END, s.seqstart::text, s.seqcache::text,
-  o.table_name || '.' || o.column_name,
-  o.table_name || '.' || o.column_name, s.seqincrement::text,
-  CASE WHEN has_sequence_privilege(rel.oid, 'SELECT, USAGE') THEN pg_sequence_last_value(rel.oid)::text END,
-  CASE WHEN has_sequence_privilege(rel.oid, 'SELECT') AND has_schema_privilege(c.relnamespace, 'USAGE') THEN 'yes' END,
-  CASE WHEN o.may_look THEN o.column_name END
+  t.name || '.' || quote_ident(a.attname), t.name || '.' || quote_ident(a.attname), s.seqincrement::text,
+  CASE WHEN NOT has_schema_privilege(c.relnamespace, 'USAGE') THEN NULL
+    WHEN has_sequence_privilege(rel.oid, 'SELECT') THEN 'row'
+    WHEN has_sequence_privilege(rel.oid, 'USAGE') THEN rel.oid::text END,
+  CASE WHEN a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND first.attnum IS NOT NULL
+    AND NOT row_security_active(t.oid) AND has_column_privilege(t.oid, a.attnum, 'SELECT')
+    AND has_schema_privilege(tc.relnamespace, 'USAGE') THEN quote_ident(a.attname) END
 FROM rel JOIN pg_class c ON c.oid = rel.oid JOIN pg_sequence s ON s.seqrelid = rel.oid
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = rel.oid AND d.objsubid = 0
   AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
-LEFT JOIN LATERAL (
-  SELECT t.name AS table_name, quote_ident(a.attname) AS column_name,
-    a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND NOT row_security_active(t.oid)
-      AND has_column_privilege(t.oid, a.attnum, 'SELECT')
-      AND has_schema_privilege((SELECT relnamespace FROM pg_class WHERE oid = t.oid), 'USAGE')
-      AND EXISTS (SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am am ON am.oid = i.relam
-        WHERE x.indrelid = t.oid AND x.indkey[0] = a.attnum AND x.indisvalid AND x.indpred IS NULL
-          AND am.amname = 'btree') AS may_look
-  FROM rel t JOIN pg_attribute a ON a.attrelid = t.oid WHERE t.oid = d.refobjid AND a.attnum = d.refobjsubid
-) o ON true
+LEFT JOIN rel t ON t.oid = d.refobjid
+LEFT JOIN pg_class tc ON tc.oid = t.oid
+LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+LEFT JOIN (
+  SELECT DISTINCT x.indrelid, x.indkey[0] AS attnum FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+  JOIN pg_am am ON am.oid = i.relam WHERE x.indisvalid AND x.indpred IS NULL AND am.amname = 'btree'
+) first ON first.indrelid = t.oid AND first.attnum = a.attnum
 WHERE rel.relkind = 'S'";
 
 /// Whether the candidate's next values are behind legacy's.

@@ -62,7 +62,7 @@ pub(super) struct Versions {
 
 impl Versions {
     /// `expression` where the side knows it; else `otherwise`.
-    pub(super) fn since<'a>(&self, major: i32, expression: &'a str, otherwise: &'a str) -> &'a str {
+    pub(super) fn since<'a>(self, major: i32, expression: &'a str, otherwise: &'a str) -> &'a str {
         if self.own >= major { expression } else { otherwise }
     }
 }
@@ -88,8 +88,9 @@ impl<'a> Side<'a> {
         let session = reading.session();
         let major = session.facts().major_version();
         let major = major.ok_or_else(|| about(Trouble::error("the server does not tell its version")))?;
-        // Large catalogs make plans look expensive, and compiling them takes longer than they do.
-        let settings = session.client().batch_execute("SET LOCAL jit = off").await;
+        // The planner can't estimate the frame's parts: it would compile cheap plans, and loop over them for each row.
+        let settings = "SET LOCAL jit = off; SET LOCAL enable_nestloop = off";
+        let settings = session.client().batch_execute(settings).await;
         settings.map_err(|error| about(session.explain(&error).into()))?;
         Ok(Self { name, reading, major, schemas })
     }
@@ -100,6 +101,7 @@ impl<'a> Side<'a> {
         &self,
         statement: &str,
         properties: &[Property],
+        parents: Option<&[String]>,
     ) -> Result<Vec<Object>, Trouble> {
         let forms: Vec<Form> = properties.iter().map(|property| property.form).collect();
         let read = |row: &tokio_postgres::Row| {
@@ -116,24 +118,31 @@ impl<'a> Side<'a> {
                     .collect::<Result<_, tokio_postgres::Error>>()?,
             })
         };
-        self.read(statement, read).await
+        self.read(statement, parents, read).await
+    }
+
+    /// Lets go of every lock, and of the moment that was seen.
+    pub(super) async fn let_go(&self) -> Result<(), Trouble> {
+        self.reading.again().await.map_err(|trouble| trouble.about(self.name))
     }
 
     /// The one column of `statement`.
     pub(super) async fn texts(&self, statement: &str) -> Result<Vec<String>, Trouble> {
-        self.read(statement, |row| row.try_get(0)).await
+        self.read(statement, None, |row| row.try_get(0)).await
     }
 
-    /// The rows of `statement`, each read as it comes.
+    /// The rows of `statement`, each read as it comes; `$2` is `parents` where they are given.
     pub(super) async fn read<T>(
         &self,
         statement: &str,
+        parents: Option<&[String]>,
         read: impl Fn(&tokio_postgres::Row) -> Result<T, tokio_postgres::Error>,
     ) -> Result<Vec<T>, Trouble> {
         let statement = format!("{FRAME}{statement}");
         let about = |trouble: Trouble| trouble.about(self.name);
-        let parameters: &[Parameter<'_>] = &[(&self.schemas, Type::TEXT_ARRAY)];
-        let mut rows = self.reading.stream(&statement, parameters).await.map_err(about)?;
+        let mut parameters: Vec<Parameter<'_>> = vec![(&self.schemas, Type::TEXT_ARRAY)];
+        parameters.extend(parents.as_ref().map(|parents| -> Parameter<'_> { (parents, Type::TEXT_ARRAY) }));
+        let mut rows = self.reading.stream(&statement, &parameters).await.map_err(about)?;
         let mut answer = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(about)? {
             let fault = |error: tokio_postgres::Error| about(self.reading.session().explain(&error).into());

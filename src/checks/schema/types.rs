@@ -128,7 +128,9 @@ pub(super) const OTHERS: Family = Family {
         [
             format!(
                 "SELECT 'cast from ' || format_type(o.castsource, NULL) || ' to ' || format_type(o.casttarget, NULL), NULL
-                 FROM pg_cast o WHERE o.oid >= 16384 AND {cast} AND cardinality($1::text[]) = 0"
+                 FROM pg_cast o WHERE o.oid >= 16384 AND {cast} AND cardinality($1::text[]) = 0
+                   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass AND i.objid = o.oid
+                     AND i.deptype = 'i')"
             ),
             format!(
                 "SELECT 'operator ' || ns.name || '.' || o.oprname || '(' || format_type(o.oprleft, NULL) || ', '

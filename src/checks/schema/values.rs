@@ -1,20 +1,20 @@
 //! Reads where sequences are, and where the columns end that they feed.
 //!
-//! Decides what has to be read: a sequence that was used tells its last value to a function, over all at once; of one
-//! that was not, or was set to a value that it has yet to hand out, the row must be read. Asks for an end of a column
-//! only where an index answers.
+//! Decides how that is asked: of many at once, but not of so many that their locks take the room that the application
+//! needs. Asks for an end of a column only where an index answers. Never lets the value of a column out of here but to
+//! be compared.
 
 use std::collections::HashMap;
 
 use super::{
     family::Object,
-    sequences::{END_COLUMN, INCREMENT, LAST, MAY_SELECT, is_descending},
+    sequences::{ACCESS, END_COLUMN, INCREMENT, is_descending},
     side::Side,
 };
 use crate::checks::trouble::Trouble;
 
-/// Most parts of one statement: few enough to plan quickly.
-const BATCH: usize = 200;
+/// Most sequences that one transaction reads.
+const BATCH: usize = 100;
 
 /// How far a sequence has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +30,21 @@ pub(super) async fn reaches<'a>(
     side: &Side<'_>,
     sequences: impl Iterator<Item = &'a Object>,
 ) -> Result<HashMap<Box<str>, Reach>, Trouble> {
-    let mut reaches = HashMap::new();
-    let mut unused: Vec<&Object> = Vec::new();
-    for sequence in sequences {
-        let number = |index: usize| sequence.text(index)?.parse::<i128>().ok();
-        match (number(LAST), number(INCREMENT)) {
-            (Some(last), Some(increment)) => {
-                reaches.insert(sequence.name.clone(), Reach::Next(last + increment));
-            }
-            _ if sequence.text(MAY_SELECT).is_some() => unused.push(sequence),
-            _ => {
-                reaches.insert(sequence.name.clone(), Reach::Unknown);
-            }
+    let sequences: Vec<&Object> = sequences.collect();
+    let next = |sequence: &Object| {
+        let increment: i64 = sequence.text(INCREMENT)?.parse().ok()?;
+        if sequence.text(ACCESS)? == "row" {
+            let step = format!("CASE WHEN is_called THEN {increment} ELSE 0 END");
+            return Some(format!("(SELECT last_value::numeric + {step} FROM {})", sequence.name));
         }
-    }
-    let select = |index: usize, sequence: &Object| {
-        let increment = sequence.text(INCREMENT).and_then(|text| text.parse::<i64>().ok()).unwrap_or(1);
-        format!(
-            "SELECT {index}, (last_value::numeric + CASE WHEN is_called THEN {increment} ELSE 0 END)::text FROM {}",
-            sequence.name
-        )
+        // Says nothing of a sequence that was set, or made, and not used since.
+        let oid: u32 = sequence.text(ACCESS)?.parse().ok()?;
+        Some(format!("pg_sequence_last_value({oid})::numeric + {increment}"))
     };
-    for (name, next) in batches(side, &unused, select).await? {
-        reaches.insert(name, next.map_or(Reach::Unknown, Reach::Next));
+    let mut reaches: HashMap<_, _> =
+        sequences.iter().map(|sequence| (sequence.name.clone(), Reach::Unknown)).collect();
+    for (name, next) in values(side, &sequences, next).await? {
+        reaches.insert(name, Reach::Next(next));
     }
     Ok(reaches)
 }
@@ -62,35 +54,34 @@ pub(super) async fn ends<'a>(
     side: &Side<'_>,
     sequences: impl Iterator<Item = &'a Object>,
 ) -> Result<HashMap<Box<str>, i128>, Trouble> {
-    let owned: Vec<&Object> = sequences.filter(|sequence| sequence.text(END_COLUMN).is_some()).collect();
-    let select = |index: usize, sequence: &Object| {
+    let end = |sequence: &Object| {
         let end = if is_descending(sequence) { "min" } else { "max" };
-        let (column, table) = (sequence.text(END_COLUMN).unwrap_or_default(), sequence.parent.as_deref());
-        format!("SELECT {index}, (SELECT {end}({column}) FROM {})::text", table.unwrap_or_default())
+        let (column, table) = (sequence.text(END_COLUMN)?, sequence.parent.as_deref()?);
+        Some(format!("(SELECT {end}({column}) FROM {table})"))
     };
-    let ends = batches(side, &owned, select).await?;
-    Ok(ends.into_iter().filter_map(|(name, end)| Some((name, end?))).collect())
+    values(side, &sequences.collect::<Vec<_>>(), end).await
 }
 
-async fn batches(
+/// What each sequence's expression comes to; of those that have one, and that do not come to nothing.
+async fn values(
     side: &Side<'_>,
     sequences: &[&Object],
-    select: impl Fn(usize, &Object) -> String,
-) -> Result<Vec<(Box<str>, Option<i128>)>, Trouble> {
-    let mut answers = Vec::new();
-    for batch in sequences.chunks(BATCH) {
-        let parts: Vec<String> =
-            batch.iter().enumerate().map(|(index, sequence)| select(index, sequence)).collect();
-        let read = |row: &tokio_postgres::Row| {
-            let index: i32 = row.try_get(0)?;
-            let value: Option<&str> = row.try_get(1)?;
-            Ok((index, value.and_then(|text| text.parse::<i128>().ok())))
-        };
-        for (index, value) in side.read(&parts.join("\nUNION ALL "), read).await? {
-            if let Some(sequence) = usize::try_from(index).ok().and_then(|index| batch.get(index)) {
-                answers.push((sequence.name.clone(), value));
+    expression: impl Fn(&Object) -> Option<String>,
+) -> Result<HashMap<Box<str>, i128>, Trouble> {
+    let asked: Vec<(&Object, String)> =
+        sequences.iter().filter_map(|sequence| Some((*sequence, expression(sequence)?))).collect();
+    let mut values = HashMap::new();
+    for batch in asked.chunks(BATCH) {
+        let expressions: Vec<String> =
+            batch.iter().map(|(_, expression)| format!("({expression})::text")).collect();
+        let statement = format!("SELECT ARRAY[{}]", expressions.join(", "));
+        let answers: Vec<Vec<Option<String>>> = side.read(&statement, None, |row| row.try_get(0)).await?;
+        for ((sequence, _), answer) in batch.iter().zip(answers.into_iter().flatten()) {
+            if let Some(value) = answer.and_then(|text| text.parse().ok()) {
+                values.insert(sequence.name.clone(), value);
             }
         }
+        side.let_go().await?;
     }
-    Ok(answers)
+    Ok(values)
 }

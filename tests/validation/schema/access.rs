@@ -1,6 +1,6 @@
 //! Owners, grants and default privileges.
 
-use super::{fails, warns};
+use super::{fails, fails_of_two, warns};
 
 #[tokio::test]
 async fn an_owner_that_is_no_longer_the_application_fails() {
@@ -33,13 +33,37 @@ async fn a_grant_to_the_application_that_is_missing_fails() {
 }
 
 #[tokio::test]
-async fn a_grant_to_everybody_that_is_missing_fails() {
-    fails(
+async fn a_grant_to_everybody_that_the_application_does_not_need_warns() {
+    warns(
         "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT a'",
         "",
         "REVOKE EXECUTE ON FUNCTION f FROM PUBLIC",
         "grant-missing",
         "public.f(integer)",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_grant_to_everybody_that_is_missing_fails() {
+    fails(
+        "RESET ROLE; CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT a'",
+        "",
+        "RESET ROLE; REVOKE EXECUTE ON FUNCTION f FROM PUBLIC",
+        "grant-missing",
+        "public.f(integer)",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_privilege_that_another_owner_does_not_grant_fails() {
+    fails_of_two(
+        "CREATE TABLE t (a int)",
+        "",
+        "RESET ROLE; ALTER TABLE t OWNER TO CURRENT_USER",
+        "owner-differs",
+        "public.t",
     )
     .await;
 }
