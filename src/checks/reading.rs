@@ -28,6 +28,7 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// A session within its one transaction. Dropping it ends both.
 pub(super) struct Reading {
     session: Session,
+    begin: String,
 }
 
 impl Reading {
@@ -52,7 +53,15 @@ impl Reading {
             limits.begin()
         );
         session.client().batch_execute(&begin).await.map_err(|error| session.explain(&error))?;
-        Ok(Self { session })
+        Ok(Self { session, begin })
+    }
+
+    /// Ends the transaction and begins the next, which sees another moment: lets go of every lock. For questions about
+    /// thousands of objects, whose locks would take the room that the application needs for its own.
+    pub(super) async fn again(&self) -> Result<(), Trouble> {
+        let statements = format!("ROLLBACK; {}", self.begin);
+        let answer = self.session.client().batch_execute(&statements).await;
+        Ok(answer.map_err(|error| self.session.explain(&error))?)
     }
 
     pub(super) fn session(&self) -> &Session {
