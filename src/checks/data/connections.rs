@@ -1,0 +1,225 @@
+//! The sessions on one side.
+//!
+//! Decides how many there are, that each statement has a short read-only transaction of its own (a long snapshot would
+//! hold back vacuum), and what happens to a session that is lost: another takes its place, a bounded number of times,
+//! and the statement is asked again. Never keeps more of an answer than the byte budget lets through.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql, Type},
+};
+
+use super::super::{Asking, options, reading, trouble::Trouble};
+use crate::postgres::{ConnectCause, ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Session, Target};
+
+/// How often a statement is asked again after its session was lost, in a row.
+const TRIES: u32 = 10;
+/// The pause before the first of them; each next one is twice as long, up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How much longer than the server's own timeout an answer is awaited: a server that is gone says nothing.
+const GRACE: Duration = Duration::from_secs(5);
+/// What the values' text and the plan may not depend on, and that hidden rows are an error instead of absent.
+const FRAME: &str = "SET LOCAL row_security = off; SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; \
+     SET LOCAL standard_conforming_strings = on; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// Why a statement has no answer.
+#[derive(Debug, Clone)]
+pub(super) enum Loss {
+    /// The whole side can't be asked.
+    Side(Trouble),
+    /// The server refuses this statement, on the side of that name.
+    Statement(&'static str, Fault),
+}
+
+/// One side's sessions.
+pub(super) struct Server<'a> {
+    /// `legacy` or `candidate`.
+    pub(super) name: &'static str,
+    target: &'a Target,
+    asking: &'a Asking<'a>,
+    permits: Semaphore,
+    idle: Mutex<Vec<Session>>,
+    was_reached: AtomicBool,
+    last_fault: Mutex<Option<String>>,
+}
+
+/// Why one attempt failed: while connecting, or in a session.
+enum Failed {
+    Connect(ConnectError),
+    Session(Fault),
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(
+        name: &'static str,
+        target: &'a Target,
+        asking: &'a Asking<'a>,
+        connections: usize,
+    ) -> Self {
+        Self {
+            name,
+            target,
+            asking,
+            permits: Semaphore::new(connections),
+            idle: Mutex::new(Vec::new()),
+            was_reached: AtomicBool::new(false),
+            last_fault: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// What has gone wrong last, for whoever runs out of time.
+    pub(super) fn last_fault(&self) -> Option<String> {
+        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All rows of a statement whose parameters are texts. `limit` is the longest that it may run.
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+        parameters: &[String],
+        limit: Duration,
+    ) -> Result<Vec<Row>, Loss> {
+        // The semaphore is never closed, so there is always a permit.
+        let _permit = self.permits.acquire().await;
+        let mut pause = PAUSE;
+        for tries_left in (0..=TRIES).rev() {
+            let failed = match self.attempt(sql, parameters, limit).await {
+                Ok(rows) => return Ok(rows),
+                Err(failed) => failed,
+            };
+            self.remember(&failed);
+            if tries_left == 0 || !self.heals(&failed) {
+                return Err(self.loss(failed));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        Err(Loss::Side(Trouble::error(format!("{}: no answer", self.name))))
+    }
+
+    async fn attempt(&self, sql: &str, parameters: &[String], limit: Duration) -> Result<Vec<Row>, Failed> {
+        let session = match self.take() {
+            Some(session) => session,
+            None => Session::connect(self.target, &self.options()).await.map_err(Failed::Connect)?,
+        };
+        self.was_reached.store(true, Ordering::Relaxed);
+        let limit = limit.min(self.asking.left());
+        let answer = timeout(limit + GRACE, ask(&session, sql, parameters, limit)).await;
+        // A session that said nothing is not used again.
+        let answer = answer.map_err(|_| Failed::Session(Fault::local(ErrorClass::Connection)))?;
+        let is_over = timeout(GRACE, session.client().batch_execute("ROLLBACK")).await;
+        if matches!(is_over, Ok(Ok(()))) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        }
+        answer.map_err(Failed::Session)
+    }
+
+    fn options(&self) -> ConnectOptions {
+        options("check", self.asking.timeout)
+    }
+
+    fn take(&self) -> Option<Session> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(session) = idle.pop() {
+            if !session.is_closed() {
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    fn remember(&self, failed: &Failed) {
+        let text = match failed {
+            Failed::Connect(error) => error.to_string(),
+            Failed::Session(fault) => fault.to_string(),
+        };
+        tracing::debug!(side = self.name, fault = %text, "a statement of the data check has no answer");
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// Whether asking again may help. A side that was never reached is not waited for: it may be the wrong address.
+    fn heals(&self, failed: &Failed) -> bool {
+        self.was_reached.load(Ordering::Relaxed)
+            && match failed {
+                Failed::Session(fault) => is_passing(fault.class),
+                Failed::Connect(error) => match &error.cause {
+                    ConnectCause::TimedOut(_)
+                    | ConnectCause::NameNotFound
+                    | ConnectCause::Refused
+                    | ConnectCause::Unreachable
+                    | ConnectCause::BrokenOff => true,
+                    ConnectCause::Server(fault) => is_passing(fault.class),
+                    _ => false,
+                },
+            }
+    }
+
+    fn loss(&self, failed: Failed) -> Loss {
+        match failed {
+            Failed::Connect(error) => Loss::Side(Trouble::from(error).about(self.name)),
+            Failed::Session(fault) if is_of_the_side(fault.class) => {
+                Loss::Side(Trouble::error(fault.to_string()).about(self.name))
+            }
+            Failed::Session(fault) => Loss::Statement(self.name, fault),
+        }
+    }
+}
+
+/// One statement in its transaction, which stays open.
+async fn ask(
+    session: &Session,
+    sql: &str,
+    parameters: &[String],
+    limit: Duration,
+) -> Result<Vec<Row>, Fault> {
+    session.refill_budget();
+    let limits = Limits {
+        read_only: true,
+        statement_timeout: limit,
+        lock_timeout: reading::LOCK_TIMEOUT,
+        idle_in_transaction_timeout: limit,
+    };
+    let begin = format!("{}; {FRAME}", reading::begin(&limits));
+    session.client().batch_execute(&begin).await.map_err(|error| session.explain(&error))?;
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+        parameters.iter().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT)).collect();
+    session.client().query_typed(sql, &parameters).await.map_err(|error| session.explain(&error))
+}
+
+/// Errors that may be gone the next time.
+fn is_passing(class: ErrorClass) -> bool {
+    is_of_the_side(class) || matches!(class, ErrorClass::TransactionRollback | ErrorClass::LockTimeout)
+}
+
+/// Errors that say something about the connection or the server, not about what was asked.
+fn is_of_the_side(class: ErrorClass) -> bool {
+    matches!(
+        class,
+        ErrorClass::Connection
+            | ErrorClass::TooManyConnections
+            | ErrorClass::NotAccepting
+            | ErrorClass::OperatorIntervention
+    )
+}
+
+/// A value of an answer; a server that sends another type than was asked for does not speak our protocol.
+pub(super) fn value<'r, T: FromSql<'r>>(row: &'r Row, index: usize) -> Result<T, Loss> {
+    row.try_get(index).map_err(|error| Loss::Side(Trouble::from(Fault::of(&error))))
+}
