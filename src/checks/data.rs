@@ -35,8 +35,8 @@ mod statements;
 
 use connections::{Loss, value};
 use inventory::{Inventory, Table};
-use open::{Open, SUSPECTS_MAX};
 pub(super) use kinds::KINDS;
+use open::{Open, SUSPECTS_MAX};
 use plan::Common;
 use run::{CANDIDATE, LEGACY, Run, Tally};
 
@@ -49,30 +49,26 @@ pub(super) async fn ask(question: &DataCheck, asking: &Asking<'_>) -> Result<Ans
     let candidate = asking.candidate()?;
     let run = Run::new(question, asking, [asking.legacy(), candidate]);
     let limit = asking.left() * LAST_WORD.0 / LAST_WORD.1;
-    let work: BoxFuture<'_, Result<(), Trouble>> = match asking.moment {
+    let work: BoxFuture<'_, Result<(), Loss>> = match asking.moment {
         Moment::Before => Box::pin(both(&run)),
         Moment::After => Box::pin(alone(&run)),
     };
     let trouble = match timeout(limit, work).await {
         Ok(Ok(())) => None,
-        Ok(Err(trouble)) => Some(trouble),
+        Ok(Err(loss)) => Some(trouble(loss)),
         Err(_) => Some(out_of_time(&run)),
     };
     Ok(conclude(&run, trouble))
 }
 
 /// Both sides, against each other.
-async fn both(run: &Run<'_>) -> Result<(), Trouble> {
-    let take = |side: usize| async move {
-        let server = &run.servers[side];
-        let taken = inventory::take(run.asking, server.target(), run.question).await;
-        taken.map_err(|trouble| trouble.about(server.name))
-    };
+async fn both(run: &Run<'_>) -> Result<(), Loss> {
+    let take = |side: usize| inventory::take(&run.servers[side], run.question);
     let (legacy, candidate) = tokio::try_join!(take(LEGACY), take(CANDIDATE))?;
     let (tables, found) = inventory::pair(&legacy, &candidate);
     begin(run, &tables, found, &legacy, "legacy");
     drop((legacy, candidate));
-    compare(run, tables).await.map_err(trouble)
+    compare(run, tables).await
 }
 
 async fn compare(run: &Run<'_>, tables: Vec<Table>) -> Result<(), Loss> {
@@ -105,7 +101,8 @@ async fn compare(run: &Run<'_>, tables: Vec<Table>) -> Result<(), Loss> {
 /// What both servers have in common, and the way of hashing that follows.
 async fn in_common(run: &Run<'_>) -> Result<(hash::Method, Common), Loss> {
     let encoding = |side: usize| async move {
-        let sql = "SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()";
+        let sql =
+            "SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()";
         let rows = run.servers[side].rows(sql, &[], run.asking.left()).await?;
         rows.first().map_or(Ok(String::new()), |row| value::<String>(row, 0))
     };
@@ -117,17 +114,11 @@ async fn in_common(run: &Run<'_>) -> Result<(hash::Method, Common), Loss> {
 }
 
 /// The candidate by itself.
-async fn alone(run: &Run<'_>) -> Result<(), Trouble> {
-    let server = &run.servers[CANDIDATE];
-    let candidate = inventory::take(run.asking, server.target(), run.question).await;
-    let candidate = candidate.map_err(|trouble| trouble.about(server.name))?;
+async fn alone(run: &Run<'_>) -> Result<(), Loss> {
+    let candidate = inventory::take(&run.servers[CANDIDATE], run.question).await?;
     let (tables, found) = inventory::alone(&candidate);
     begin(run, &tables, found, &candidate, "the candidate");
     drop(candidate);
-    read(run, tables).await.map_err(trouble)
-}
-
-async fn read(run: &Run<'_>, tables: Vec<Table>) -> Result<(), Loss> {
     let method = run.method(&[CANDIDATE]).await?;
     let reads = run.each(tables, |table| Box::pin(async move { alone::read(run, &table, method).await }));
     reads.try_collect().await
@@ -154,7 +145,9 @@ fn out_of_time(run: &Run<'_>) -> Trouble {
     let last: Vec<String> = run
         .servers
         .iter()
-        .filter_map(|server| Some(format!("; the last trouble with {}: {}", server.name, server.last_fault()?)))
+        .filter_map(|server| {
+            Some(format!("; the last trouble with {}: {}", server.name, server.last_fault()?))
+        })
         .collect();
     Trouble::error(format!(
         "not finished within the check's timeout of {limit}: give it more time, fewer tables or mode: Sample{}",

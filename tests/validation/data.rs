@@ -24,7 +24,12 @@ fn full() -> DataCheck {
 }
 
 fn check(data: DataCheck) -> Check {
-    Check { name: "same-rows".to_owned(), data: Some(data), timeout: Some("120s".to_owned()), ..Check::default() }
+    Check {
+        name: "same-rows".to_owned(),
+        data: Some(data),
+        timeout: Some("120s".to_owned()),
+        ..Check::default()
+    }
 }
 
 /// The same statements on both sides, then those of one side each; as the owner, and compared in full.
@@ -37,7 +42,7 @@ async fn owned(both: &str, legacy: &str, candidate: &str) -> Pair {
     Pair::of(&as_owner(both), &as_owner(legacy), &as_owner(candidate)).await
 }
 
-/// Nothing that matters, and these many findings of that kind for the record.
+/// Nothing that matters.
 #[track_caller]
 fn assert_passes(report: &CheckReport) {
     assert_eq!(report.verdict, Verdict::Pass, "{}: {:#?}", report.message, report.findings);

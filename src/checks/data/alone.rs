@@ -40,9 +40,8 @@ pub(super) async fn read(run: &Run<'_>, table: &Table, method: Method) -> Result
 
 async fn along_the_key(run: &Run<'_>, subject: &Subject) -> Result<(), Loss> {
     let size = ChunkRows::new(&run.pace);
-    let parts = chunks::walk(run, CANDIDATE, subject, &size).map_ok(|range| -> BoxFuture<'_, _> {
-        Box::pin(read_part(run, subject, &size, range))
-    });
+    let parts = chunks::walk(run, CANDIDATE, subject, &size)
+        .map_ok(|range| -> BoxFuture<'_, _> { Box::pin(read_part(run, subject, &size, range)) });
     let mut parts = pin!(parts.try_buffer_unordered(run.parallelism));
     while let Some(part) = parts.try_next().await? {
         run.went_on(&subject.table, part.rows);
@@ -50,12 +49,7 @@ async fn along_the_key(run: &Run<'_>, subject: &Subject) -> Result<(), Loss> {
     Ok(())
 }
 
-async fn read_part(
-    run: &Run<'_>,
-    subject: &Subject,
-    size: &ChunkRows,
-    range: Range,
-) -> Result<Digest, Loss> {
+async fn read_part(run: &Run<'_>, subject: &Subject, size: &ChunkRows, range: Range) -> Result<Digest, Loss> {
     run.pace.wait_for(size.get()).await;
     let started = Instant::now();
     let part = digest(&run.part(CANDIDATE, &subject.digest(CANDIDATE, &range)).await?)?;

@@ -23,12 +23,7 @@ use super::{
 };
 
 /// Compares the rows of a table.
-pub(super) async fn rows(
-    run: &Run<'_>,
-    table: &Table,
-    method: Method,
-    common: Common,
-) -> Result<Open, Loss> {
+pub(super) async fn rows(run: &Run<'_>, table: &Table, method: Method, common: Common) -> Result<Open, Loss> {
     let (legacy, candidate) = tokio::try_join!(
         shape::ask(&run.servers[LEGACY], table.oids[LEGACY]),
         shape::ask(&run.servers[CANDIDATE], table.oids[CANDIDATE])
@@ -38,7 +33,7 @@ pub(super) async fn rows(
     let is_keyset = matches!(plan.path, Path::Keyset(_));
     let mut open = Open::new(Subject::new(table.clone(), plan, method, run.sample()));
     if is_keyset {
-        along_the_key(run, &mut open).await?;
+        Box::pin(along_the_key(run, &mut open)).await?;
     } else {
         in_one_scan(run, &mut open).await?;
     }
@@ -61,7 +56,8 @@ pub(super) async fn count(run: &Run<'_>, table: &Table) -> Result<Open, Loss> {
 async fn along_the_key(run: &Run<'_>, open: &mut Open) -> Result<(), Loss> {
     let size = ChunkRows::new(&run.pace);
     let subject = Arc::clone(&open.subject);
-    let digests = chunks::walk(run, LEGACY, &subject, &size).map_ok(|range| part(run, &subject, &size, range));
+    let digests =
+        chunks::walk(run, LEGACY, &subject, &size).map_ok(|range| part(run, &subject, &size, range));
     let mut digests = pin!(digests.try_buffer_unordered(run.parallelism));
     while let Some((range, digests)) = digests.try_next().await? {
         open.compared += digests[LEGACY].rows;

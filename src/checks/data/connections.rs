@@ -22,10 +22,14 @@ use tokio_postgres::{
 };
 
 use super::super::{Asking, options, reading, trouble::Trouble};
-use crate::postgres::{ConnectCause, ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Session, Target};
+use crate::postgres::{
+    ConnectCause, ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Session, Target,
+};
 
 /// How often a statement is asked again after its session was lost, in a row.
 const TRIES: u32 = 10;
+/// How often it is asked again after it could not have a lock.
+const LOCK_TRIES: u32 = 2;
 /// The pause before the first of them; each next one is twice as long, up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -80,10 +84,6 @@ impl<'a> Server<'a> {
         }
     }
 
-    pub(super) fn target(&self) -> &'a Target {
-        self.target
-    }
-
     /// What has gone wrong last, for whoever runs out of time.
     pub(super) fn last_fault(&self) -> Option<String> {
         self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -99,13 +99,13 @@ impl<'a> Server<'a> {
         // The semaphore is never closed, so there is always a permit.
         let _permit = self.permits.acquire().await;
         let mut pause = PAUSE;
-        for tries_left in (0..=TRIES).rev() {
+        for tries in 0..=TRIES {
             let failed = match self.attempt(sql, parameters, limit).await {
                 Ok(rows) => return Ok(rows),
                 Err(failed) => failed,
             };
             self.remember(&failed);
-            if tries_left == 0 || !self.heals(&failed) {
+            if tries >= self.patience(&failed) {
                 return Err(self.loss(failed));
             }
             sleep(pause).await;
@@ -154,21 +154,23 @@ impl<'a> Server<'a> {
         *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// Whether asking again may help. A side that was never reached is not waited for: it may be the wrong address.
-    fn heals(&self, failed: &Failed) -> bool {
-        self.was_reached.load(Ordering::Relaxed)
-            && match failed {
-                Failed::Session(fault) => is_passing(fault.class),
-                Failed::Connect(error) => match &error.cause {
-                    ConnectCause::TimedOut(_)
-                    | ConnectCause::NameNotFound
-                    | ConnectCause::Refused
-                    | ConnectCause::Unreachable
-                    | ConnectCause::BrokenOff => true,
-                    ConnectCause::Server(fault) => is_passing(fault.class),
-                    _ => false,
-                },
-            }
+    /// How often it may help to ask again. A side that was never reached is not waited for: it may be the wrong address.
+    fn patience(&self, failed: &Failed) -> u32 {
+        if !self.was_reached.load(Ordering::Relaxed) {
+            return 0;
+        }
+        match failed {
+            Failed::Session(fault) => patience(fault.class),
+            Failed::Connect(error) => match &error.cause {
+                ConnectCause::TimedOut(_)
+                | ConnectCause::NameNotFound
+                | ConnectCause::Refused
+                | ConnectCause::Unreachable
+                | ConnectCause::BrokenOff => TRIES,
+                ConnectCause::Server(fault) => patience(fault.class),
+                _ => 0,
+            },
+        }
     }
 
     fn loss(&self, failed: Failed) -> Loss {
@@ -203,9 +205,15 @@ async fn ask(
     session.client().query_typed(sql, &parameters).await.map_err(|error| session.explain(&error))
 }
 
-/// Errors that may be gone the next time.
-fn is_passing(class: ErrorClass) -> bool {
-    is_of_the_side(class) || matches!(class, ErrorClass::TransactionRollback | ErrorClass::LockTimeout)
+/// How often it may help to ask again after such an error.
+fn patience(class: ErrorClass) -> u32 {
+    match class {
+        ErrorClass::LockTimeout => LOCK_TRIES,
+        // A standby cancels what is in the way of its recovery.
+        ErrorClass::TransactionRollback => TRIES,
+        class if is_of_the_side(class) => TRIES,
+        _ => 0,
+    }
 }
 
 /// Errors that say something about the connection or the server, not about what was asked.

@@ -10,7 +10,7 @@
 
 use super::{
     inventory::quoted,
-    plan::{Hashed, Plan},
+    plan::{Form, Hashed, Plan},
 };
 
 /// How a row is hashed; each way is slower than the one before it, and asks less of the two servers.
@@ -30,9 +30,11 @@ pub(super) const METHODS: [Method; 3] = [Method::Record, Method::Text, Method::D
 impl Method {
     /// Both servers must answer this alike.
     pub(super) fn self_test(self) -> String {
-        let column = |name: &str, is_collated| Hashed { name: name.to_owned(), is_direct: true, is_collated };
-        let direct = ["b", "i2", "i4", "i8", "d", "ts", "u", "by", "ip", "n"].map(|name| column(name, false));
-        let columns: Vec<Hashed> = direct.into_iter().chain([column("s", true)]).collect();
+        let column = |name: &str, form, is_collated| Hashed { name: name.to_owned(), form, is_collated };
+        let direct =
+            ["b", "i2", "i4", "d", "ts", "u", "by", "ip", "n"].map(|name| column(name, Form::Direct, false));
+        let others = [column("i8", Form::Wide, false), column("s", Form::Direct, true)];
+        let columns: Vec<Hashed> = direct.into_iter().chain(others).collect();
         format!(
             "SELECT count(*), coalesce(sum({})::text, '') FROM (VALUES \
              (true, 1::int2, 2, -3::int8, date '2000-02-29', timestamptz '2020-01-01 00:00:00+00', \
@@ -55,7 +57,7 @@ impl Method {
     fn of(self, columns: &[Hashed], seed: i64) -> String {
         let all: Vec<&Hashed> = columns.iter().collect();
         match self {
-            Self::Record => format!("hashint4extended(0, hash_record_extended({}, '{seed}'::int8))", record(columns)),
+            Self::Record => format!("hashint4extended(0, {} # '{seed}'::int8)", terms(columns)),
             Self::Text => format!("hashtextextended({} COLLATE \"C\", '{seed}'::int8)", text(&all)),
             Self::Digest => format!(
                 "('x' || left(encode(sha256(convert_to({} || '{seed}', 'UTF8')), 'hex'), 16))::bit(64)::int8",
@@ -96,11 +98,29 @@ fn identifying(plan: &Plan) -> Vec<Hashed> {
     plan.columns.iter().filter(is_identifying).cloned().collect()
 }
 
-fn record(columns: &[Hashed]) -> String {
-    let (direct, others): (Vec<&Hashed>, Vec<&Hashed>) = columns.iter().partition(|column| column.is_direct);
-    let mut parts: Vec<String> = direct.into_iter().map(direct_value).collect();
+/// Every `bigint` by itself, as the seed of a hash, and the others as a record. As a part of a record it would be folded
+/// to 32 bits first, and 1 is the same as 4294967296 then.
+fn terms(columns: &[Hashed]) -> String {
+    let (wide, others): (Vec<&Hashed>, Vec<&Hashed>) =
+        columns.iter().partition(|column| column.form == Form::Wide);
+    let mut terms: Vec<String> = (1..)
+        .zip(wide)
+        .map(|(number, column)| {
+            format!("coalesce(hashint4extended({number}, t.{}), 0)", quoted(&column.name))
+        })
+        .collect();
     if !others.is_empty() {
-        parts.push(format!("{} COLLATE \"C\"", text(&others)));
+        terms.push(format!("hash_record_extended({}, 0)", record(&others)));
+    }
+    terms.join(" # ")
+}
+
+fn record(columns: &[&Hashed]) -> String {
+    let (texts, direct): (Vec<&Hashed>, Vec<&Hashed>) =
+        columns.iter().partition(|column| column.form == Form::Text);
+    let mut parts: Vec<String> = direct.into_iter().map(direct_value).collect();
+    if !texts.is_empty() {
+        parts.push(format!("{} COLLATE \"C\"", text(&texts)));
     }
     format!("ROW({})", parts.join(", "))
 }

@@ -3,20 +3,21 @@
 //! Decides what is compared at all, and says of everything else why not. Never takes a lock on a table: one that is
 //! being altered must not keep the others from being compared.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::Row;
 
 use super::{
-    super::{Asking, Finding, Trouble, finding::matches, reading::Reading},
+    super::{Finding, Trouble, finding::matches},
+    connections::{Loss, Server, value},
     kinds,
 };
-use crate::{api::DataCheck, postgres::Target};
+use crate::api::DataCheck;
 
-/// Most tables of one side.
+/// Most tables of one side: what is known about so many fits into what a session may receive.
 const TABLES_MAX: usize = 20_000;
-/// Most bytes of their names and properties.
-const BYTES_MAX: u64 = 16 << 20;
+/// Longest wait for what the catalogs say.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Partitions are compared through their root, for the layouts may differ; children of plain inheritance on their own.
 const SQL: &str = "\
@@ -37,8 +38,8 @@ const SQL: &str = "\
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN root ON root.root = c.oid \
     WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' AND NOT c.relispartition \
       AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
-      AND ($1 = '{}' OR n.nspname::text = ANY ($1)) \
-    LIMIT $2";
+      AND ($1 = '[]' OR n.nspname::text IN (SELECT json_array_elements_text($1::json))) \
+    LIMIT $2::int8";
 
 /// What a relation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,43 +80,36 @@ pub(super) struct Table {
 }
 
 /// Asks one side.
-pub(super) async fn take(
-    asking: &Asking<'_>,
-    target: &Target,
-    question: &DataCheck,
-) -> Result<Inventory, Trouble> {
-    let reading = Reading::begin(asking, target, BYTES_MAX).await?;
-    let limit = i64::try_from(TABLES_MAX + 1).unwrap_or(i64::MAX);
-    let rows =
-        reading.rows(SQL, &[(&question.schemas, Type::TEXT_ARRAY), (&limit, Type::INT8)]).await?;
-    reading.end().await;
+pub(super) async fn take(server: &Server<'_>, question: &DataCheck) -> Result<Inventory, Loss> {
+    let schemas = serde_json::Value::from(question.schemas.clone()).to_string();
+    let rows = server.rows(SQL, &[schemas, (TABLES_MAX + 1).to_string()], LIMIT).await?;
     if rows.len() > TABLES_MAX {
-        return Err(Trouble::error(format!(
-            "there are more than {TABLES_MAX} tables: look at some schemas at a time"
-        )));
+        return Err(Loss::Side(Trouble::error(format!(
+            "{} has more than {TABLES_MAX} tables: look at some schemas at a time",
+            server.name
+        ))));
     }
-    let entries = rows.iter().map(entry).collect::<Result<Inventory, _>>();
-    let mut entries = entries.map_err(|error| Trouble::from(crate::postgres::Fault::of(&error)))?;
+    let mut entries = rows.iter().map(entry).collect::<Result<Inventory, _>>()?;
     entries.retain(|name, _| is_asked_about(question, name));
     Ok(entries)
 }
 
-fn entry(row: &Row) -> Result<(Name, Entry), tokio_postgres::Error> {
-    let relation = match row.try_get(3)? {
+fn entry(row: &Row) -> Result<(Name, Entry), Loss> {
+    let relation = match value(row, 3)? {
         "p" => Relation::Partitioned,
         "f" => Relation::Foreign,
         "m" => Relation::Materialized,
         _ => Relation::Plain,
     };
     let entry = Entry {
-        oid: row.try_get(2)?,
+        oid: value(row, 2)?,
         relation,
-        estimate: u64::try_from(row.try_get::<_, i64>(4)?).unwrap_or(0),
-        hides_rows: row.try_get(5)?,
-        is_readable: row.try_get(6)?,
-        is_of_extension: row.try_get(7)?,
+        estimate: u64::try_from(value::<i64>(row, 4)?).unwrap_or(0),
+        hides_rows: value(row, 5)?,
+        is_readable: value(row, 6)?,
+        is_of_extension: value(row, 7)?,
     };
-    Ok(((row.try_get(0)?, row.try_get(1)?), entry))
+    Ok(((value(row, 0)?, value(row, 1)?), entry))
 }
 
 fn is_asked_about(question: &DataCheck, (schema, table): &Name) -> bool {
@@ -193,7 +187,10 @@ impl Entry {
         } else if self.relation == Relation::Foreign {
             (&kinds::FOREIGN_TABLE, format!("is, or has a partition that is, a foreign table on {side}"))
         } else if !self.is_readable {
-            (&kinds::NO_PRIVILEGE, format!("the role may not read all of its columns on {side}: grant SELECT"))
+            (
+                &kinds::NO_PRIVILEGE,
+                format!("the role may not read all of its columns on {side}: grant SELECT"),
+            )
         } else if self.hides_rows {
             let message = format!(
                 "row security applies to the role on {side}: connect as a role with BYPASSRLS, or exclude the table"

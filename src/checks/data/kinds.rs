@@ -38,8 +38,10 @@ pub(super) const TABLE_EXTRA: FindingKind =
     FindingKind::info("table-extra", "the application on legacy does not know it");
 pub(super) const COLUMN_EXTRA: FindingKind =
     FindingKind::info("column-extra", "the application on legacy does not know it");
-pub(super) const COLUMN_TYPE_DIFFERS: FindingKind =
-    FindingKind::info("column-type-differs", "compared by the values' text; the schema check weighs the type");
+pub(super) const COLUMN_TYPE_DIFFERS: FindingKind = FindingKind::info(
+    "column-type-differs",
+    "compared by the values' text; the schema check weighs the type",
+);
 pub(super) const COMPARED_AS_A_WHOLE: FindingKind = FindingKind::info(
     "compared-as-a-whole",
     "read in one scan, which can't be throttled or resumed, because its key can't be followed in the same order on both sides",

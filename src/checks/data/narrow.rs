@@ -28,10 +28,7 @@ const BUCKET_ROWS: u64 = 250;
 const BUCKETS_MAX: u64 = 16_384;
 
 /// What both sides make of a range, at the same time.
-pub(super) async fn digests(
-    run: &Run<'_>,
-    subject: &Subject,
-    range: &Range) -> Result<[Digest; 2], Loss> {
+pub(super) async fn digests(run: &Run<'_>, subject: &Subject, range: &Range) -> Result<[Digest; 2], Loss> {
     let ask = |side| {
         let statement = subject.digest(side, range);
         async move { digest(&run.part(side, &statement).await?) }

@@ -28,23 +28,26 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(rows_per_second: Option<i64>) -> Self {
-        let rows_per_second = rows_per_second.and_then(|rate| u64::try_from(rate).ok()).map(|rate| rate.max(1));
+        let rows_per_second =
+            rows_per_second.and_then(|rate| u64::try_from(rate).ok()).map(|rate| rate.max(1));
         Self { rows_per_second, next: Mutex::new(Instant::now()) }
     }
 
     /// Waits until so many rows may be read.
     pub(super) async fn wait_for(&self, rows: u64) {
-        let Some(rate) = self.rows_per_second else {
-            return;
-        };
+        if let Some(turn) = self.turn(rows, Instant::now()) {
+            sleep_until(turn).await;
+        }
+    }
+
+    /// When so many rows may be read, and from then on nothing else for as long as they take.
+    fn turn(&self, rows: u64, now: Instant) -> Option<Instant> {
+        let rate = self.rows_per_second?;
         let cost = Duration::from_micros(rows.saturating_mul(1_000_000) / rate);
-        let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = (*next).max(Instant::now());
-            *next = turn + cost;
-            turn
-        };
-        sleep_until(turn).await;
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(now);
+        *next = turn + cost;
+        Some(turn)
     }
 }
 
@@ -68,7 +71,8 @@ impl ChunkRows {
     pub(super) fn learn(&self, rows: u64, took: Duration) {
         let now = self.get();
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-        let fitting = u64::try_from(CHUNK_TIME.as_micros()).unwrap_or(u64::MAX).saturating_mul(rows.max(1)) / took;
+        let fitting =
+            u64::try_from(CHUNK_TIME.as_micros()).unwrap_or(u64::MAX).saturating_mul(rows.max(1)) / took;
         let next = fitting.clamp(now / 2, now.saturating_mul(2)).clamp(ROWS_MIN.min(self.most), self.most);
         self.rows.store(next, Ordering::Relaxed);
     }
@@ -99,13 +103,14 @@ mod tests {
         assert_eq!(chunk.get(), 50);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn rows_are_read_no_faster_than_is_allowed() {
+    #[test]
+    fn rows_are_read_no_faster_than_is_allowed() {
         let pace = Pace::new(Some(100));
-        let started = Instant::now();
-        for _ in 0..5 {
-            pace.wait_for(50).await;
-        }
-        assert_eq!(started.elapsed(), Duration::from_secs(2));
+        let now = Instant::now() + Duration::from_secs(1);
+        let turns: Vec<_> = (0..4).filter_map(|_| pace.turn(50, now)).map(|turn| turn - now).collect();
+        assert_eq!(turns, [0, 500, 1000, 1500].map(Duration::from_millis));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(pace.turn(50, later), Some(later), "what was not read is not made up for");
+        assert_eq!(Pace::new(None).turn(50, now), None);
     }
 }

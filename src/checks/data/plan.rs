@@ -16,10 +16,10 @@ use super::{
 };
 
 /// Types whose hash tells apart what their text does: bool, bytea, "char", name, int8, int2, int4, text, oid, macaddr,
-/// macaddr8, cidr, inet, varchar, date, time, timestamp, timestamptz, timetz, uuid, pg_lsn.
-const AS_THEY_ARE: [i64; 21] = [
-    16, 17, 18, 19, 20, 21, 23, 25, 26, 829, 774, 650, 869, 1043, 1082, 1083, 1114, 1184, 1266, 2950, 3220,
-];
+/// macaddr8, cidr, inet, varchar, date, time, timestamp, timestamptz, timetz, uuid, `pg_lsn`.
+const AS_THEY_ARE: [i64; 21] =
+    [16, 17, 18, 19, 20, 21, 23, 25, 26, 829, 774, 650, 869, 1043, 1082, 1083, 1114, 1184, 1266, 2950, 3220];
+const BIGINT: i64 = 20;
 /// Types of keys whose order is the same on every server.
 const ORDERED: [(i64, &str); 10] = [
     (16, "bool"),
@@ -46,10 +46,19 @@ const NAMED_MAX: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hashed {
     pub(super) name: String,
-    /// Whether it goes in as it is; else as text.
-    pub(super) is_direct: bool,
+    pub(super) form: Form,
     /// Whether it has a collation, which must not matter.
     pub(super) is_collated: bool,
+}
+
+/// In which form a column goes into the hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Direct,
+    /// As it is, and with all of its 64 bits.
+    Wide,
+    Text,
 }
 
 /// How a table's rows are found.
@@ -83,7 +92,7 @@ pub(super) fn make(table: &str, shapes: &[Shape; 2], common: Common) -> (Plan, V
     let columns = legacy.columns.iter().filter_map(|column| Some((column, candidate.column(&column.name)?)));
     let columns = columns.map(|(one, other)| Hashed {
         name: one.name.clone(),
-        is_direct: one.kind == other.kind && AS_THEY_ARE.contains(&one.kind),
+        form: form(one, other),
         is_collated: one.collation.is_some(),
     });
     let key = legacy.keys.iter().find(|key| candidate.keys.contains(key)).or(legacy.keys.first());
@@ -95,6 +104,16 @@ pub(super) fn make(table: &str, shapes: &[Shape; 2], common: Common) -> (Plan, V
         found.push(Finding::new(&kinds::COMPARED_AS_A_WHOLE, table, format!("read in one scan: {reason}")));
     }
     (plan, found)
+}
+
+fn form(one: &Column, other: &Column) -> Form {
+    if one.kind != other.kind || !AS_THEY_ARE.contains(&one.kind) {
+        Form::Text
+    } else if one.kind == BIGINT {
+        Form::Wide
+    } else {
+        Form::Direct
+    }
 }
 
 fn path(key: Option<&Vec<String>>, shapes: &[Shape; 2], common: Common) -> Path {
@@ -142,7 +161,11 @@ fn differing_columns(table: &str, [legacy, candidate]: &[Shape; 2]) -> Vec<Findi
     };
     let retyped = legacy.columns.iter().filter(is_retyped).map(|column| column.name.clone()).collect();
     [
-        (&kinds::COLUMN_MISSING, absent(legacy, candidate), "the candidate lacks columns, which were not compared"),
+        (
+            &kinds::COLUMN_MISSING,
+            absent(legacy, candidate),
+            "the candidate lacks columns, which were not compared",
+        ),
         (&kinds::COLUMN_EXTRA, absent(candidate, legacy), "legacy lacks columns, which were not compared"),
         (&kinds::COLUMN_TYPE_DIFFERS, retyped, "columns are of another type"),
     ]
@@ -161,5 +184,62 @@ const FIRST_USER_OID: i64 = 16_384;
 impl Shape {
     fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, kind: i64, collation: Option<&str>, version: Option<&str>) -> Column {
+        let [collation, collation_version] = [collation, version].map(|text| text.map(str::to_owned));
+        Column { name: name.to_owned(), kind, collation, collation_version }
+    }
+
+    fn keyed(kind: i64, collation: Option<&str>, version: Option<&str>) -> Shape {
+        let columns = vec![column("k", kind, collation, version), column("v", 1700, None, None)];
+        Shape { columns, keys: vec![vec!["k".to_owned()]] }
+    }
+
+    const SAME: Common = Common { is_same_encoding: true };
+    const OTHER: Common = Common { is_same_encoding: false };
+
+    fn is_followed(one: Shape, other: Shape, common: Common) -> bool {
+        let (plan, found) = make("t", &[one, other], common);
+        let is_keyset = matches!(plan.path, Path::Keyset(_));
+        assert_eq!(is_keyset, !found.iter().any(|f| f.kind == kinds::COMPARED_AS_A_WHOLE.name));
+        is_keyset
+    }
+
+    #[test]
+    fn a_key_is_followed_only_where_both_sides_have_it_in_the_same_order() {
+        let text = |collation, version| keyed(25, Some(collation), version);
+        let (int, bigint, an_enum) =
+            (keyed(23, None, None), keyed(20, None, None), keyed(16_500, None, None));
+        for (what, one, other, common, expected) in [
+            ("integers", int.clone(), int.clone(), OTHER, true),
+            ("integers of two sizes", int.clone(), bigint, SAME, false),
+            ("an enum", an_enum.clone(), an_enum, SAME, false),
+            ("one collation", text("c/C", None), text("c/C", None), SAME, true),
+            ("one collation, another encoding", text("c/C", None), text("c/C", None), OTHER, false),
+            ("two collations", text("c/C", None), text("i/und", None), SAME, false),
+            ("two versions", text("i/und", Some("1")), text("i/und", Some("2")), SAME, false),
+            ("an unknown version", text("i/und", Some("1")), text("i/und", None), SAME, true),
+            ("no key", Shape { keys: Vec::new(), ..int.clone() }, int.clone(), SAME, false),
+            ("no index on the candidate", int.clone(), Shape { keys: Vec::new(), ..int }, SAME, false),
+        ] {
+            assert_eq!(is_followed(one, other, common), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_one_that_both_sides_have_if_there_is_such_a_one() {
+        let [mut legacy, mut candidate] = [keyed(23, None, None), keyed(23, None, None)];
+        legacy.keys.push(vec!["v".to_owned()]);
+        candidate.keys = vec![vec!["v".to_owned()]];
+        let (plan, _) = make("t", &[legacy.clone(), candidate.clone()], SAME);
+        assert_eq!((plan.key, plan.path), (vec!["v".to_owned()], Path::Keyset(vec!["numeric"])));
+        candidate.keys.clear();
+        assert_eq!(make("t", &[legacy, candidate], SAME).0.key, ["k"]);
     }
 }

@@ -59,9 +59,16 @@ pub(super) struct Tally {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(question: &'a DataCheck, asking: &'a Asking<'a>, targets: [&'a crate::postgres::Target; 2]) -> Self {
-        let parallelism =
-            question.parallelism.and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(PARALLELISM).max(1);
+    pub(super) fn new(
+        question: &'a DataCheck,
+        asking: &'a Asking<'a>,
+        targets: [&'a crate::postgres::Target; 2],
+    ) -> Self {
+        let parallelism = question
+            .parallelism
+            .and_then(|wanted| usize::try_from(wanted).ok())
+            .unwrap_or(PARALLELISM)
+            .max(1);
         Self {
             question,
             asking,
@@ -125,7 +132,8 @@ impl<'a> Run<'a> {
                 Err(loss) => return Err(loss),
             }
         }
-        let message = "both servers answer the same question about hashes differently; neither can be trusted";
+        let message =
+            "both servers answer the same question about hashes differently; neither can be trusted";
         Err(Loss::Side(Trouble::error(message)))
     }
 
@@ -157,7 +165,11 @@ impl<'a> Run<'a> {
     }
 
     /// Makes a finding of what a server refuses about one table.
-    pub(super) fn unless_refused<T>(&self, table: &Table, outcome: Result<T, Loss>) -> Result<Option<T>, Loss> {
+    pub(super) fn unless_refused<T>(
+        &self,
+        table: &Table,
+        outcome: Result<T, Loss>,
+    ) -> Result<Option<T>, Loss> {
         match outcome {
             Ok(outcome) => Ok(Some(outcome)),
             Err(Loss::Statement(side, fault)) => {

@@ -151,8 +151,7 @@ impl Subject {
     }
 
     fn key(&self) -> String {
-        let columns: Vec<String> =
-            self.plan.key.iter().map(|name| format!("t.{}", quoted(name))).collect();
+        let columns: Vec<String> = self.plan.key.iter().map(|name| format!("t.{}", quoted(name))).collect();
         columns.join(", ")
     }
 

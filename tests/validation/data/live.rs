@@ -15,11 +15,18 @@ const ORDERS: &str = "CREATE TABLE orders (id int PRIMARY KEY, note text);
 
 #[tokio::test]
 async fn rows_that_arrive_late_settle() {
-    let pair = owned(ORDERS, "INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5", "").await;
+    let pair = owned(
+        ORDERS,
+        "INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5",
+        "",
+    )
+    .await;
     // Holds back the first look at the row's arrival, not the check's looks at the table.
     let arrival = async {
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        pair.candidate.execute("INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5").await;
+        pair.candidate
+            .execute("INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5")
+            .await;
     };
     let (report, ()) = tokio::join!(pair.ask(check(full())), arrival);
     assert_passes(&report);
@@ -98,20 +105,35 @@ async fn a_lost_connection_is_opened_again_and_the_comparison_goes_on() {
 }
 
 #[tokio::test]
-async fn a_locked_table_is_a_finding_and_locks_nobody_out() {
+async fn a_lock_that_is_given_back_is_waited_for() {
     let pair = owned(&format!("{ORDERS} CREATE TABLE other (id int PRIMARY KEY);"), "", "").await;
     let (locked, mut is_locked) = watch::channel(false);
     let lock = async {
         locked.send_replace(true);
-        pair.legacy.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT").await;
+        pair.legacy
+            .execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT")
+            .await;
     };
     let asked = async {
         is_locked.wait_for(|locked| *locked).await.unwrap();
         pair.ask(check(full())).await
     };
-    // A lock that is given back is waited for, by asking again.
     let (report, ()) = tokio::join!(asked, lock);
     assert_passes(&report);
+}
+
+#[tokio::test]
+async fn a_table_that_stays_locked_is_a_finding_and_the_others_are_compared() {
+    let pair = owned(&format!("{ORDERS} CREATE TABLE other (id int PRIMARY KEY);"), "", "").await;
+    let lock = pair.legacy.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)");
+    let asked = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        pair.ask(check(full())).await
+    };
+    let report = tokio::select! { () = lock => panic!("the lock is held"), report = asked => report };
+    let finding = assert_only(&report, Verdict::Fail, "table-unreadable", "public.orders");
+    assert!(finding.message.contains("55P03"), "{}", finding.message);
+    assert!(report.message.contains("public.orders"));
 }
 
 #[tokio::test]
@@ -136,7 +158,8 @@ async fn a_side_that_falls_silent_is_an_error_that_names_it() {
     let to = (pair.candidate.host.clone(), pair.candidate.port);
     let mut candidate = pair.candidate.target();
     let relay = fake::freezable_relay("127.0.0.1", to, frozen).await;
-    let uri = pair.candidate.uri().replace(&format!(":{}/", pair.candidate.port), &format!(":{}/", relay.port()));
+    let uri =
+        pair.candidate.uri().replace(&format!(":{}/", pair.candidate.port), &format!(":{}/", relay.port()));
     candidate.uri = cutover::postgres::ConnectionUri::parse(&uri).unwrap();
     let sides = sides(pair.legacy.target(), candidate);
     let data = DataCheck { max_rows_per_second: Some(2000), ..full() };

@@ -6,15 +6,20 @@ const ROWS: &str = "INSERT INTO t SELECT i, i FROM generate_series(1, 100) i;";
 
 #[tokio::test]
 async fn a_table_that_is_missing_fails_and_one_more_is_noted() {
-    let report = compare("", "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)").await;
+    let report =
+        compare("", "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)").await;
     assert_only(&report, Verdict::Fail, "table-missing", "public.t");
     assert_eq!(of_kind(&report, "table-extra")[0].object, "public.u");
 }
 
 #[tokio::test]
 async fn a_view_in_place_of_a_table_is_no_table() {
-    let report =
-        compare("", "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int); CREATE VIEW t AS TABLE u").await;
+    let report = compare(
+        "",
+        "CREATE TABLE t (id int PRIMARY KEY)",
+        "CREATE TABLE u (id int); CREATE VIEW t AS TABLE u",
+    )
+    .await;
     assert_only(&report, Verdict::Fail, "table-missing", "public.t");
 }
 
@@ -61,9 +66,14 @@ async fn partitions_are_compared_through_their_root_whatever_their_layout() {
     let partitioned = |parts: &[(i32, i32)]| {
         let parts: Vec<String> = parts
             .iter()
-            .map(|(from, to)| format!("CREATE TABLE t_{from} PARTITION OF t FOR VALUES FROM ({from}) TO ({to});"))
+            .map(|(from, to)| {
+                format!("CREATE TABLE t_{from} PARTITION OF t FOR VALUES FROM ({from}) TO ({to});")
+            })
             .collect();
-        format!("CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); {} {ROWS}", parts.concat())
+        format!(
+            "CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); {} {ROWS}",
+            parts.concat()
+        )
     };
     let report = compare("", &partitioned(&[(0, 50), (50, 200)]), &partitioned(&[(0, 10), (10, 200)])).await;
     assert_passes(&report);
@@ -114,7 +124,8 @@ async fn what_is_not_a_table_of_the_databases_own_is_said_not_to_be_compared() {
 
 #[tokio::test]
 async fn patterns_choose_tables_and_one_that_fits_nothing_warns() {
-    let tables = "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY); CREATE TABLE shop.other (id int);
+    let tables =
+        "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY); CREATE TABLE shop.other (id int);
         CREATE TABLE shop.scratch (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY);";
     let pair = owned(tables, "INSERT INTO shop.scratch VALUES (1); INSERT INTO orders VALUES (1)", "").await;
     let ask = |schemas: &[&str], tables: &[&str], exclude: &[&str]| {
@@ -141,8 +152,9 @@ async fn a_database_without_tables_is_not_a_pass() {
 
 #[tokio::test]
 async fn tables_of_no_columns_of_three_hundred_and_with_hostile_names_are_compared() {
-    let wide: Vec<String> = (0..300).map(|n| format!("c{n} {}", ["int", "text", "numeric", "jsonb"][n % 4])).collect();
-    let name = "é\"'; DROP TABLE x;\n\t%s $1 \\".to_owned() + &"ü".repeat(17);
+    let wide: Vec<String> =
+        (0..300).map(|n| format!("c{n} {}", ["int", "text", "numeric", "jsonb"][n % 4])).collect();
+    let name = "é\"'; DROP TABLE x;\n\t%s  $1 \\".to_owned() + &"ü".repeat(17);
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
     assert_eq!(name.len(), 63, "the longest name that there is");
     let tables = format!(
@@ -167,18 +179,11 @@ async fn tables_of_no_columns_of_three_hundred_and_with_hostile_names_are_compar
 
 #[tokio::test]
 async fn a_table_that_breaks_off_is_a_finding_and_the_others_go_on() {
-    // A domain's output is that of its type, but a stored expression of an index is not read: only damage stops a scan.
-    let tables = "CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE bad (id int PRIMARY KEY, v text);
-        ALTER TABLE bad ALTER v SET STORAGE EXTERNAL;
-        INSERT INTO bad SELECT i, repeat(md5(i::text), 200) FROM generate_series(1, 5) i;";
+    let tables = "CREATE TYPE mood AS ENUM ('ok', 'lost'); CREATE TABLE good (id int PRIMARY KEY);
+        CREATE TABLE bad (id int PRIMARY KEY, v mood); INSERT INTO bad VALUES (1, 'ok'), (2, 'lost');";
     let pair = owned(tables, "", "").await;
-    // The out-of-line values are gone, as after a lost file.
-    pair.candidate
-        .execute(
-            "SET allow_system_table_mods = on; DO $$ BEGIN EXECUTE format('DELETE FROM %s',
-             (SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'bad')); END $$",
-        )
-        .await;
+    // The value can't be read any more, as after damage.
+    pair.candidate.execute("DELETE FROM pg_enum WHERE enumlabel = 'lost'").await;
     let report = pair.ask(check(full())).await;
     let finding = assert_only(&report, Verdict::Fail, "table-unreadable", "public.bad");
     assert!(finding.message.starts_with("candidate: "), "{}", finding.message);
@@ -200,6 +205,7 @@ async fn after_the_move_the_candidate_is_read_by_itself() {
         assert!(report.message.contains("on the candidate alone"), "{}", report.message);
     }
     pair.candidate.execute("REVOKE ALL ON t FROM CURRENT_USER; ALTER TABLE t OWNER TO CURRENT_USER").await;
-    let report = ask_at(Moment::After, &check(full()), &sides(pair.legacy.target(), pair.candidate.target())).await;
+    let report =
+        ask_at(Moment::After, &check(full()), &sides(pair.legacy.target(), pair.candidate.target())).await;
     assert_only(&report, Verdict::Fail, "no-privilege", "public.t");
 }
