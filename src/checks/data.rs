@@ -36,12 +36,12 @@ mod statements;
 use connections::{Loss, value};
 use inventory::{Inventory, Table};
 pub(super) use kinds::KINDS;
-use open::{Open, SUSPECTS_MAX};
+use open::Open;
 use plan::Common;
 use run::{CANDIDATE, LEGACY, Run, Tally};
 
-/// Tables that differ at first and are kept until they are looked at again together.
-const OPEN_MAX: usize = 200;
+/// Tables whose differences are looked at again together.
+const TABLES_AT_ONCE: usize = 100;
 /// The share of the check's time after which what has been found so far is said.
 const LAST_WORD: (u32, u32) = (19, 20);
 
@@ -71,31 +71,30 @@ async fn both(run: &Run<'_>) -> Result<(), Loss> {
     compare(run, tables).await
 }
 
-async fn compare(run: &Run<'_>, tables: Vec<Table>) -> Result<(), Loss> {
-    let mut opens: Vec<Open> = Vec::new();
+/// Some tables at a time, so that what they leave open is bounded; it is looked at again together, for the sake of the
+/// pauses. Never while tables are being read: those would keep their sessions.
+async fn compare(run: &Run<'_>, mut tables: Vec<Table>) -> Result<(), Loss> {
     let is_count = run.question.mode == DataMode::Count;
     let (method, common) = if is_count {
         (hash::Method::Record, Common { is_same_encoding: true })
     } else {
         in_common(run).await?
     };
-    let mut looks = run.each(tables, |table| {
-        Box::pin(async move {
-            if is_count {
-                compare::count(run, &table).await
-            } else {
-                compare::rows(run, &table, method, common).await
-            }
-        })
-    });
-    while let Some(open) = looks.try_next().await? {
-        opens.push(open);
-        let suspects: usize = opens.iter().map(|open| open.suspects.len()).sum();
-        if opens.len() >= OPEN_MAX || suspects >= SUSPECTS_MAX {
-            recheck::all(run, std::mem::take(&mut opens)).await?;
-        }
+    while !tables.is_empty() {
+        let rest = tables.split_off(tables.len().min(TABLES_AT_ONCE));
+        let looks = run.each(std::mem::replace(&mut tables, rest), |table| {
+            Box::pin(async move {
+                if is_count {
+                    compare::count(run, &table).await
+                } else {
+                    compare::rows(run, &table, method, common).await
+                }
+            })
+        });
+        let opens: Vec<Open> = looks.try_collect().await?;
+        recheck::all(run, opens).await?;
     }
-    recheck::all(run, opens).await
+    Ok(())
 }
 
 /// What both servers have in common, and the way of hashing that follows.

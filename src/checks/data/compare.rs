@@ -5,6 +5,7 @@
 use std::{pin::pin, sync::Arc, time::Instant};
 
 use futures::{TryStreamExt, future::BoxFuture};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use super::{
     chunks,
@@ -53,23 +54,55 @@ pub(super) async fn count(run: &Run<'_>, table: &Table) -> Result<Open, Loss> {
     Ok(open)
 }
 
+/// Compares part after part, and beside it narrows down those that differ. Both have to go on at once: a statement that
+/// nobody waits for keeps its session, and there are few of them.
 async fn along_the_key(run: &Run<'_>, open: &mut Open) -> Result<(), Loss> {
     let size = ChunkRows::new(&run.pace);
     let subject = Arc::clone(&open.subject);
-    let digests =
-        chunks::walk(run, LEGACY, &subject, &size).map_ok(|range| part(run, &subject, &size, range));
-    let mut digests = pin!(digests.try_buffer_unordered(run.parallelism));
-    while let Some((range, digests)) = digests.try_next().await? {
-        open.compared += digests[LEGACY].rows;
-        run.went_on(&subject.table, digests[LEGACY].rows);
-        if digests[LEGACY] != digests[CANDIDATE] {
+    let room = Semaphore::new(PARTS_MAX);
+    // At most as many as there is room for.
+    let (differing, mut parts) = mpsc::unbounded_channel();
+    let compared = async {
+        let digests = chunks::walk(run, LEGACY, &subject, &size)
+            .map_ok(|range| part(run, &subject, &size, &room, range));
+        let mut digests = pin!(digests.try_buffer_unordered(run.parallelism));
+        let mut compared = 0;
+        while let Some(part) = digests.try_next().await? {
+            compared += part.digests[LEGACY].rows;
+            run.went_on(&subject.table, part.digests[LEGACY].rows);
+            let is_same = part.digests[LEGACY] == part.digests[CANDIDATE];
+            if !is_same && differing.send(part).is_err() {
+                break;
+            }
+        }
+        drop(differing);
+        Ok(compared)
+    };
+    let narrowed = async {
+        while let Some(Part { range, digests, _room }) = parts.recv().await {
             narrow::range(run, open, range, digests).await?;
+            if open.is_cut_short {
+                break;
+            }
         }
-        if open.is_cut_short {
-            break;
-        }
-    }
+        parts.close();
+        // Gives back the room that whatever still waits for it needs to come to its end.
+        while parts.try_recv().is_ok() {}
+        Ok(())
+    };
+    let (compared, ()) = tokio::try_join!(compared, narrowed)?;
+    open.compared = compared;
     Ok(())
+}
+
+/// Most parts of a table that differ and wait to be looked into.
+const PARTS_MAX: usize = 64;
+
+/// A part of a table, and what both sides make of it.
+struct Part<'a> {
+    range: Range,
+    digests: [Digest; 2],
+    _room: Option<SemaphorePermit<'a>>,
 }
 
 /// What both sides make of one part, and how long that takes.
@@ -77,14 +110,16 @@ fn part<'a>(
     run: &'a Run<'_>,
     subject: &'a Subject,
     size: &'a ChunkRows,
+    room: &'a Semaphore,
     range: Range,
-) -> BoxFuture<'a, Result<(Range, [Digest; 2]), Loss>> {
+) -> BoxFuture<'a, Result<Part<'a>, Loss>> {
     Box::pin(async move {
+        let room = room.acquire().await.ok();
         run.pace.wait_for(size.get()).await;
         let started = Instant::now();
         let digests = narrow::digests(run, subject, &range).await?;
         size.learn(digests[LEGACY].rows.max(digests[CANDIDATE].rows), started.elapsed());
-        Ok((range, digests))
+        Ok(Part { range, digests, _room: room })
     })
 }
 

@@ -6,14 +6,14 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{sleep, timeout},
 };
 use tokio_postgres::{
@@ -55,9 +55,30 @@ pub(super) struct Server<'a> {
     target: &'a Target,
     asking: &'a Asking<'a>,
     permits: Semaphore,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<Held>>,
+    /// Sessions that there are, idle or not.
+    held: Arc<AtomicUsize>,
     was_reached: AtomicBool,
     last_fault: Mutex<Option<String>>,
+}
+
+/// A session, counted as long as it is there.
+struct Held {
+    session: Session,
+    count: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn new(session: Session, count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self { session, count: Arc::clone(count) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why one attempt failed: while connecting, or in a session.
@@ -79,6 +100,7 @@ impl<'a> Server<'a> {
             asking,
             permits: Semaphore::new(connections),
             idle: Mutex::new(Vec::new()),
+            held: Arc::new(AtomicUsize::new(0)),
             was_reached: AtomicBool::new(false),
             last_fault: Mutex::new(None),
         }
@@ -97,36 +119,47 @@ impl<'a> Server<'a> {
         limit: Duration,
     ) -> Result<Vec<Row>, Loss> {
         // The semaphore is never closed, so there is always a permit.
-        let _permit = self.permits.acquire().await;
+        let mut permit = self.permits.acquire().await.ok();
         let mut pause = PAUSE;
-        for tries in 0..=TRIES {
+        let mut tries = 0;
+        loop {
             let failed = match self.attempt(sql, parameters, limit).await {
                 Ok(rows) => return Ok(rows),
                 Err(failed) => failed,
             };
             self.remember(&failed);
+            if is_full(&failed) && self.held.load(Ordering::Relaxed) > 0 {
+                // There is no room for one more: from now on it is done with those that there are.
+                permit.take().into_iter().for_each(SemaphorePermit::forget);
+                permit = self.permits.acquire().await.ok();
+                continue;
+            }
             if tries >= self.patience(&failed) {
                 return Err(self.loss(failed));
             }
+            tries += 1;
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        Err(Loss::Side(Trouble::error(format!("{}: no answer", self.name))))
     }
 
     async fn attempt(&self, sql: &str, parameters: &[String], limit: Duration) -> Result<Vec<Row>, Failed> {
-        let session = match self.take() {
-            Some(session) => session,
-            None => Session::connect(self.target, &self.options()).await.map_err(Failed::Connect)?,
+        let held = match self.take() {
+            Some(held) => held,
+            None => {
+                let session = Session::connect(self.target, &self.options()).await;
+                Held::new(session.map_err(Failed::Connect)?, &self.held)
+            }
         };
+        let session = &held.session;
         self.was_reached.store(true, Ordering::Relaxed);
         let limit = limit.min(self.asking.left());
-        let answer = timeout(limit + GRACE, ask(&session, sql, parameters, limit)).await;
+        let answer = timeout(limit + GRACE, ask(session, sql, parameters, limit)).await;
         // A session that said nothing is not used again.
         let answer = answer.map_err(|_| Failed::Session(Fault::local(ErrorClass::Connection)))?;
         let is_over = timeout(GRACE, session.client().batch_execute("ROLLBACK")).await;
         if matches!(is_over, Ok(Ok(()))) {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(held);
         }
         answer.map_err(Failed::Session)
     }
@@ -135,11 +168,11 @@ impl<'a> Server<'a> {
         options("check", self.asking.timeout)
     }
 
-    fn take(&self) -> Option<Session> {
+    fn take(&self) -> Option<Held> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(session) = idle.pop() {
-            if !session.is_closed() {
-                return Some(session);
+        while let Some(held) = idle.pop() {
+            if !held.session.is_closed() {
+                return Some(held);
             }
         }
         None
@@ -203,6 +236,14 @@ async fn ask(
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
         parameters.iter().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT)).collect();
     session.client().query_typed(sql, &parameters).await.map_err(|error| session.explain(&error))
+}
+
+/// Whether the server has no room for one more session.
+fn is_full(failed: &Failed) -> bool {
+    let Failed::Connect(error) = failed else {
+        return false;
+    };
+    matches!(&error.cause, ConnectCause::Server(fault) if fault.class == ErrorClass::TooManyConnections)
 }
 
 /// How often it may help to ask again after such an error.
