@@ -144,12 +144,11 @@ impl<'a> Server<'a> {
     }
 
     async fn attempt(&self, sql: &str, parameters: &[String], limit: Duration) -> Result<Vec<Row>, Failed> {
-        let held = match self.take() {
-            Some(held) => held,
-            None => {
-                let session = Session::connect(self.target, &self.options()).await;
-                Held::new(session.map_err(Failed::Connect)?, &self.held)
-            }
+        let held = if let Some(held) = self.take() {
+            held
+        } else {
+            let session = Session::connect(self.target, &self.options()).await;
+            Held::new(session.map_err(Failed::Connect)?, &self.held)
         };
         let session = &held.session;
         self.was_reached.store(true, Ordering::Relaxed);
