@@ -124,7 +124,7 @@ async fn compare(legacy: &Database<'_>, candidate: &Database<'_>, rows: u64) {
     assert_eq!(u64::try_from(report.samples), Ok(rows));
 }
 
-/// In an environment of its own, of the version that PyPI has.
+/// In an environment of its own, of the version that `PyPI` has.
 fn data_diff(uris: &[String; 2]) -> Result<Duration, String> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("data-diff");
     let tool = folder.join("bin/data-diff");
