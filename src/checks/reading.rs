@@ -25,6 +25,14 @@ pub(super) const TEXT_FORM: &str = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL 
 /// A parameter of a statement, with its type: nothing has to be prepared, so no pooler can lose it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// What opens such a transaction.
+pub(super) fn begin(limits: &Limits) -> String {
+    format!(
+        "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog; {TEXT_FORM}",
+        limits.begin()
+    )
+}
+
 /// A session within its one transaction. Dropping it ends both.
 pub(super) struct Reading {
     session: Session,
@@ -48,10 +56,7 @@ impl Reading {
             lock_timeout: LOCK_TIMEOUT,
             idle_in_transaction_timeout: left,
         };
-        let begin = format!(
-            "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog; {TEXT_FORM}",
-            limits.begin()
-        );
+        let begin = begin(&limits);
         session.client().batch_execute(&begin).await.map_err(|error| session.explain(&error))?;
         Ok(Self { session, begin })
     }

@@ -127,7 +127,7 @@ pub(super) const KINDS: &[FindingKind] = &[
 
 pub(super) async fn ask(question: &SchemaCheck, asking: &Asking<'_>) -> Result<Answer, Trouble> {
     let (legacy, candidate) = tokio::try_join!(
-        Side::begin("legacy", asking, asking.legacy(), &question.schemas),
+        Side::begin("legacy", asking, asking.legacy()?, &question.schemas),
         Side::begin("candidate", asking, asking.candidate()?, &question.schemas),
     )?;
     let (found, tables) = Comparison::new(&legacy, &candidate).run(question, asking).await?;
