@@ -10,7 +10,7 @@
 
 use super::{
     inventory::quoted,
-    plan::{Form, Hashed, Plan},
+    plan::{Form, Hashed, Plan, form_of},
 };
 
 /// How a row is hashed; each way is slower than the one before it, and asks less of the two servers.
@@ -30,11 +30,22 @@ pub(super) const METHODS: [Method; 3] = [Method::Record, Method::Text, Method::D
 impl Method {
     /// Both servers must answer this alike.
     pub(super) fn self_test(self) -> String {
-        let column = |name: &str, form, is_collated| Hashed { name: name.to_owned(), form, is_collated };
-        let direct =
-            ["b", "i2", "i4", "d", "ts", "u", "by", "ip", "n"].map(|name| column(name, Form::Direct, false));
-        let others = [column("i8", Form::Wide, false), column("s", Form::Direct, true)];
-        let columns: Vec<Hashed> = direct.into_iter().chain(others).collect();
+        // Of every form there is one, each by its type's oid.
+        let columns: Vec<Hashed> = [
+            ("b", 16),
+            ("i2", 21),
+            ("i4", 23),
+            ("i8", 20),
+            ("d", 1082),
+            ("ts", 1184),
+            ("u", 2950),
+            ("by", 17),
+            ("ip", 869),
+            ("n", 23),
+            ("s", 25),
+        ]
+        .map(|(name, kind)| Hashed { name: name.to_owned(), form: form_of(kind), is_collated: name == "s" })
+        .into();
         format!(
             "SELECT count(*), coalesce(sum({})::text, '') FROM (VALUES \
              (true, 1::int2, 2, -3::int8, date '2000-02-29', timestamptz '2020-01-01 00:00:00+00', \
@@ -98,17 +109,22 @@ fn identifying(plan: &Plan) -> Vec<Hashed> {
     plan.columns.iter().filter(is_identifying).cloned().collect()
 }
 
-/// Every `bigint` by itself, as the seed of a hash, and the others as a record. As a part of a record it would be folded
-/// to 32 bits first, and 1 is the same as 4294967296 then.
+/// Every column by itself where its hash can be called by name, each with a seed of its own, and the others as a record.
+/// A `bigint` is the seed of a hash: as its value it would be folded to 32 bits first, and 1 is the same as 4294967296
+/// then.
 fn terms(columns: &[Hashed]) -> String {
-    let (wide, others): (Vec<&Hashed>, Vec<&Hashed>) =
-        columns.iter().partition(|column| column.form == Form::Wide);
-    let mut terms: Vec<String> = (1..)
-        .zip(wide)
-        .map(|(number, column)| {
-            format!("coalesce(hashint4extended({number}, t.{}), 0)", quoted(&column.name))
-        })
-        .collect();
+    let mut others = Vec::new();
+    let mut terms = Vec::new();
+    for (number, column) in (1..).zip(columns) {
+        let name = quoted(&column.name);
+        match column.form {
+            Form::Wide => terms.push(format!("coalesce(hashint4extended({number}, t.{name}), 0)")),
+            Form::Function(function, how) => {
+                terms.push(format!("coalesce({function}(t.{name}{how}, {number}), 0)"));
+            }
+            Form::Direct | Form::Text => others.push(column),
+        }
+    }
     if !others.is_empty() {
         terms.push(format!("hash_record_extended({}, 0)", record(&others)));
     }

@@ -20,6 +20,19 @@ use super::{
 const AS_THEY_ARE: [i64; 21] =
     [16, 17, 18, 19, 20, 21, 23, 25, 26, 829, 774, 650, 869, 1043, 1082, 1083, 1114, 1184, 1266, 2950, 3220];
 const BIGINT: i64 = 20;
+/// Those of them whose hash function can be called by its name: about twice as fast as by way of a record. The argument
+/// is the column with what follows it here; a `timestamptz` is cast in a session whose time zone is UTC.
+const NAMED_HASHES: [(i64, Form); 9] = [
+    (21, Form::Function("hashint2extended", "")),
+    (23, Form::Function("hashint4extended", "")),
+    (25, Form::Function("hashtextextended", " COLLATE \"C\"")),
+    (26, Form::Function("hashoidextended", "")),
+    (869, Form::Function("hashinetextended", "")),
+    (1043, Form::Function("hashtextextended", " COLLATE \"C\"")),
+    (1114, Form::Function("timestamp_hash_extended", "")),
+    (1184, Form::Function("timestamp_hash_extended", "::timestamp")),
+    (2950, Form::Function("uuid_hash_extended", "")),
+];
 /// Types of keys whose order is the same on every server.
 const ORDERED: [(i64, &str); 10] = [
     (16, "bool"),
@@ -54,8 +67,10 @@ pub(super) struct Hashed {
 /// In which form a column goes into the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As it is.
+    /// As it is, as a part of a record.
     Direct,
+    /// As it is, by this function of the value with this cast or collation behind it.
+    Function(&'static str, &'static str),
     /// As it is, and with all of its 64 bits.
     Wide,
     Text,
@@ -107,13 +122,18 @@ pub(super) fn make(table: &str, shapes: &[Shape; 2], common: Common) -> (Plan, V
 }
 
 fn form(one: &Column, other: &Column) -> Form {
-    if one.kind != other.kind || !AS_THEY_ARE.contains(&one.kind) {
-        Form::Text
-    } else if one.kind == BIGINT {
-        Form::Wide
-    } else {
-        Form::Direct
+    if one.kind != other.kind { Form::Text } else { form_of(one.kind) }
+}
+
+/// The form of a type that is the same on both sides.
+pub(super) fn form_of(kind: i64) -> Form {
+    if !AS_THEY_ARE.contains(&kind) {
+        return Form::Text;
     }
+    if kind == BIGINT {
+        return Form::Wide;
+    }
+    NAMED_HASHES.iter().find(|(named, _)| *named == kind).map_or(Form::Direct, |(_, form)| *form)
 }
 
 fn path(key: Option<&Vec<String>>, shapes: &[Shape; 2], common: Common) -> Path {
