@@ -36,3 +36,5 @@ mod life;
 mod live;
 #[path = "rollout/rollback.rs"]
 mod rollback;
+#[path = "rollout/validation.rs"]
+mod validation;
