@@ -40,7 +40,7 @@ impl Answer {
             .collect();
         let weighty = findings.fails + findings.warnings;
         let message = match weighty {
-            0 => format!("{compared}: no difference that matters"),
+            0 => format!("{compared}: nothing found that matters"),
             1 => told.join("; "),
             _ if weighty > TOLD_MAX => format!("{weighty} findings, the first: {}", told.join("; ")),
             _ => format!("{weighty} findings: {}", told.join("; ")),

@@ -22,7 +22,7 @@ async fn the_same_rows_in_another_order_and_with_columns_in_another_order_are_th
     assert_eq!(report.samples, 30_000);
     assert_eq!(
         report.message,
-        "1 of 1 tables, 30000 rows, compared by all of their rows: no difference that matters"
+        "1 of 1 tables, 30000 rows, compared by all of their rows: nothing found that matters"
     );
 }
 
