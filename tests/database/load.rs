@@ -6,7 +6,7 @@ use cutover::{
     api::{
         Access, ChoiceParameter, IntegerParameter, LoadResult, Parameter, Skew, Statement, Traffic, Verdict,
     },
-    load::{self, ErrorLimit, LatencyLimitsUs, LoadProgress, LoadSpec},
+    load::{self, Course, ErrorLimit, LatencyLimitsUs, LoadProgress, LoadSpec},
     postgres::Target,
 };
 use tokio::sync::watch;
@@ -17,17 +17,18 @@ use crate::{
 };
 
 fn int(min: i64, max: i64, skew: Skew) -> Parameter {
-    Parameter { int: Some(IntegerParameter { min, max, skew }), choice: None }
+    Parameter { int: Some(IntegerParameter { min, max, skew }), ..Parameter::default() }
 }
 
 fn statement(sql: &str, weight: i32, params: Vec<Parameter>) -> Statement {
-    Statement { sql: sql.to_owned(), weight, params }
+    Statement { sql: Some(sql.to_owned()), weight, params, ..Statement::default() }
 }
 
 fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
     LoadSpec {
-        traffic: Traffic { name: "checkout".to_owned(), access, statements },
+        traffic: Traffic { name: "checkout".to_owned(), access, statements, scripts: vec![] },
         rate: 200,
+        course: Course::default(),
         duration: Duration::from_secs(2),
         connections: 4,
         max_latency: LatencyLimitsUs::default(),
@@ -39,7 +40,7 @@ fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
 
 fn reads() -> Vec<Statement> {
     let kinds = ["a", "b c"].map(str::to_owned).to_vec();
-    let choice = Parameter { int: None, choice: Some(ChoiceParameter { values: kinds }) };
+    let choice = Parameter { choice: Some(ChoiceParameter { values: kinds }), ..Parameter::default() };
     vec![
         statement("SELECT * FROM stock WHERE id = $1", 8, vec![int(1, 1000, Skew::Zipf)]),
         statement(
