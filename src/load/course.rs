@@ -68,6 +68,23 @@ impl Course {
         Ok(course)
     }
 
+    /// How many seconds of the full rate there are in `length`.
+    pub(crate) fn area(&self, length: Duration) -> f64 {
+        let length = length.as_secs_f64();
+        let share = self.points.first().map_or(1.0, |(_, share)| *share);
+        let (mut from, mut area) = ((0.0, share), 0.0);
+        for &(to, share_to) in &self.points {
+            let end = to.min(length);
+            // A step takes no time, and so brings nothing.
+            if end > from.0 {
+                let share_at_end = from.1 + (share_to - from.1) * (end - from.0) / (to - from.0);
+                area += f64::midpoint(from.1, share_at_end) * (end - from.0);
+            }
+            from = (to, share_to);
+        }
+        area + from.1 * (length - from.0).max(0.0)
+    }
+
     pub(super) fn process(&self) -> ArrivalProcess {
         self.process
     }
@@ -151,6 +168,16 @@ mod tests {
     #[test]
     fn without_points_time_and_area_are_the_same() {
         assert_moments(&[], &[(0.0, Some(0.0)), (1.5, Some(1.5)), (3600.0, Some(3600.0))]);
+    }
+
+    #[test]
+    fn the_area_is_what_arrives_in_all() {
+        let shape = [point("1s", 50), point("3s", 100), point("3s", 0), point("5s", 0), point("5s", 20)];
+        let course = Course::new(&shape, ArrivalProcess::Fixed).unwrap();
+        for (seconds, area) in [(0.0, 0.0), (1.0, 0.5), (2.0, 1.125), (3.0, 2.0), (4.5, 2.0), (10.0, 3.0)] {
+            let seen = course.area(Duration::from_secs_f64(seconds));
+            assert!((seen - area).abs() < 1e-9, "{seconds}: {seen}");
+        }
     }
 
     #[test]
