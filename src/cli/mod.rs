@@ -5,6 +5,7 @@ mod controller;
 mod crd;
 mod logging;
 mod target;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Command {
     Controller(controller::Options),
     /// Ask the checks of a stage, without a cluster.
     Check(Box<check::Options>),
+    /// Make traffic models.
+    Traffic(traffic::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
 }
@@ -37,6 +40,7 @@ impl Cli {
         let (result, trouble) = match self.command {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
+            Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };
         result.unwrap_or_else(|error| {

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::{api::LoadResult, postgres::Target};
 
 mod act;
+mod capture;
 mod connection;
 mod course;
 mod distribution;
@@ -34,6 +35,7 @@ mod verdict;
 mod worker;
 mod zipf;
 
+pub use capture::{CaptureError, CaptureOptions, Captured, capture};
 pub use course::{Course, ShapeError};
 pub use model::{TrafficError, check};
 pub use script::{ScriptError, from_pgbench};

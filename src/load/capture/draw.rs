@@ -1,0 +1,107 @@
+//! Where the values of a captured parameter come from.
+//!
+//! Decides by the column that it is compared with, and where that is not known by its type; then it is a guess, and the
+//! model says so beside it. Pure.
+
+use tokio_postgres::types::{Kind, Type};
+
+use super::columns::{Column, Use};
+use crate::api::{ChoiceParameter, IntegerParameter, Parameter, SampleParameter, Skew};
+
+/// How many rows a captured sample reads.
+const SAMPLE: i32 = 1000;
+/// Most values of a captured choice.
+const MAX_VALUES: usize = 100;
+/// Longest value of a choice, in bytes, as the API has it.
+const MAX_VALUE: usize = 1024;
+
+/// A parameter, and what the file says beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Drawn {
+    pub(super) parameter: Parameter,
+    pub(super) note: String,
+}
+
+/// `None` where no value is known.
+pub(super) fn parameter(kind: &Type, used: &Use, column: Option<&Column>) -> Option<Drawn> {
+    let is_array = matches!(kind.kind(), Kind::Array(_));
+    if let Some(column) = column.filter(|column| column.can_be_sampled && !is_array) {
+        return Some(of_column(used, column));
+    }
+    let guess =
+        |parameter: Parameter, note: &str| Some(Drawn { parameter, note: format!("a guess: {note}") });
+    match used {
+        Use::Limit => guess(int(1, 100), "how many rows are asked for"),
+        Use::Offset => guess(int(0, 100), "how many rows are passed over"),
+        _ => {
+            let parameter = by_type(kind)?;
+            guess(
+                parameter,
+                &format!("only its type is known, {}; write what the application asks for", kind.name()),
+            )
+        }
+    }
+}
+
+fn of_column(used: &Use, column: &Column) -> Drawn {
+    let name = format!("{}.{}", column.table, column.name);
+    let is_new = matches!(used, Use::Inserted(_)) && column.is_unique;
+    let (parameter, note) = match &column.values {
+        Some(values) => match values {
+            super::columns::Values::Range { min, max, is_skewed } => {
+                let skew = if *is_skewed { Skew::Zipf } else { Skew::Uniform };
+                let int = IntegerParameter { min: *min, max: *max, skew };
+                (Parameter { int: Some(int), ..Parameter::default() }, format!("{name}, from its statistics"))
+            }
+            super::columns::Values::Common(values) => {
+                let fits = values.iter().filter(|value| value.len() <= MAX_VALUE).take(MAX_VALUES);
+                (choice(fits.cloned().collect()), format!("{name}, its most common values"))
+            }
+        },
+        None => {
+            let sample =
+                SampleParameter { table: column.table.clone(), column: column.name.clone(), count: SAMPLE };
+            (Parameter { sample: Some(sample), ..Parameter::default() }, name)
+        }
+    };
+    let warning = if is_new {
+        "; unique, so that a value that is there already will not go in: write a sequence of new ones"
+    } else {
+        ""
+    };
+    Drawn { parameter, note: format!("{note}{warning}") }
+}
+
+fn int(min: i64, max: i64) -> Parameter {
+    Parameter { int: Some(IntegerParameter { min, max, skew: Skew::Uniform }), ..Parameter::default() }
+}
+
+fn choice(values: Vec<String>) -> Parameter {
+    Parameter { choice: Some(ChoiceParameter { values }), ..Parameter::default() }
+}
+
+fn by_type(kind: &Type) -> Option<Parameter> {
+    match kind.kind() {
+        Kind::Array(_) => return Some(choice(vec!["{}".to_owned()])),
+        Kind::Domain(inner) => return by_type(inner),
+        // Their names are part of the schema.
+        Kind::Enum(labels) if !labels.is_empty() => {
+            return Some(choice(labels.iter().take(MAX_VALUES).cloned().collect()));
+        }
+        _ => {}
+    }
+    let values: &[&str] = match kind.name() {
+        "int2" | "int4" | "int8" | "oid" | "numeric" | "float4" | "float8" => return Some(int(1, 1000)),
+        "bool" => &["t", "f"],
+        "text" | "varchar" | "bpchar" | "name" | "citext" => &["example"],
+        "uuid" => &["00000000-0000-0000-0000-000000000000"],
+        "date" | "timestamp" | "timestamptz" => &["2026-01-01"],
+        "time" | "timetz" => &["12:00"],
+        "interval" => &["1 day"],
+        "json" | "jsonb" => &["{}"],
+        "bytea" => &["\\x"],
+        "inet" | "cidr" => &["127.0.0.1"],
+        _ => return None,
+    };
+    Some(choice(values.iter().map(|value| (*value).to_owned()).collect()))
+}
