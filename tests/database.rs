@@ -22,5 +22,7 @@ mod load;
 mod sql;
 #[path = "database/traffic.rs"]
 mod traffic;
+#[path = "database/traffic_capture.rs"]
+mod traffic_capture;
 #[path = "database/traffic_scripts.rs"]
 mod traffic_scripts;

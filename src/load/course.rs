@@ -115,7 +115,7 @@ impl Cursor {
             let Some(&(to, share_to)) = self.course.points.get(self.next) else {
                 break (from, share);
             };
-            let stretch = (share + share_to) / 2.0 * (to - from);
+            let stretch = f64::midpoint(share, share_to) * (to - from);
             if area < self.before + stretch {
                 let slope = (share_to - share) / (to - from);
                 return seconds(from + on_line(share, slope, area - self.before));

@@ -5,6 +5,8 @@
 //! SQL becomes a parameter and is never pasted into the text. Pure: what a script does is done by [`super::connection`].
 //! Never panics, whatever the text.
 
+use std::fmt::Write as _;
+
 use super::{
     act::{Act, act},
     scan::{Kind, Scanner, Token, Unterminated},
@@ -194,7 +196,7 @@ impl Parser<'_> {
                         self.used(&token.text[1..]).map_err(|reason| self.error(token.start, reason))?;
                     query.sql.push_str(&self.text[copied..token.start]);
                     query.arguments.push(Argument::Variable(slot));
-                    query.sql.push_str(&format!("${}", query.arguments.len()));
+                    let _ = write!(query.sql, "${}", query.arguments.len());
                     copied = token.end();
                 }
                 _ => {}

@@ -62,6 +62,11 @@ impl Server {
 
     /// A server of one's own, for a test that stops it.
     pub fn start(purpose: &str) -> Self {
+        Self::start_with(purpose, &[])
+    }
+
+    /// A server of one's own with settings of its own, such as `shared_preload_libraries=pg_stat_statements`.
+    pub fn start_with(purpose: &str, settings: &[&str]) -> Self {
         let name = format!("{purpose}-{}", std::process::id());
         let arguments = ["--dir", &directory(), "--name", &name];
         // Reads until this process closes its end of the pipe, by exiting or by being killed.
@@ -73,10 +78,11 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("sh starts");
-        let output =
-            Command::new(tool()).args(["postgres", "up"]).args(arguments).output().unwrap_or_else(|error| {
-                panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
-            });
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let output = Command::new(tool()).args(["postgres", "up"]).args(arguments).args(settings).output();
+        let output = output.unwrap_or_else(|error| {
+            panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
+        });
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut server: Self = serde_json::from_slice(&output.stdout).expect("the tool prints one JSON line");
         server.undertaker = Some(undertaker);

@@ -5,7 +5,7 @@
 
 use tokio_postgres::types::{Kind, Type};
 
-use super::columns::{Column, Use};
+use super::columns::{Column, Use, Values};
 use crate::api::{ChoiceParameter, IntegerParameter, Parameter, SampleParameter, Skew};
 
 /// How many rows a captured sample reads.
@@ -14,6 +14,10 @@ const SAMPLE: i32 = 1000;
 const MAX_VALUES: usize = 100;
 /// Longest value of a choice, in bytes, as the API has it.
 const MAX_VALUE: usize = 1024;
+
+/// Said beside what a new row has in a column that is unique.
+const UNIQUE: &str =
+    "; unique, and a value that is there already will not go in: write a sequence of new ones";
 
 /// A parameter, and what the file says beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,47 +32,37 @@ pub(super) fn parameter(kind: &Type, used: &Use, column: Option<&Column>) -> Opt
     if let Some(column) = column.filter(|column| column.can_be_sampled && !is_array) {
         return Some(of_column(used, column));
     }
-    let guess =
-        |parameter: Parameter, note: &str| Some(Drawn { parameter, note: format!("a guess: {note}") });
-    match used {
-        Use::Limit => guess(int(1, 100), "how many rows are asked for"),
-        Use::Offset => guess(int(0, 100), "how many rows are passed over"),
+    let (parameter, note) = match used {
+        Use::Limit => (int(1, 100), "how many rows are asked for".to_owned()),
+        Use::Offset => (int(0, 100), "how many rows are passed over".to_owned()),
         _ => {
-            let parameter = by_type(kind)?;
-            guess(
-                parameter,
-                &format!("only its type is known, {}; write what the application asks for", kind.name()),
-            )
+            let known = kind.name();
+            (by_type(kind)?, format!("only its type is known, {known}; write what the application asks for"))
         }
-    }
+    };
+    Some(Drawn { parameter, note: format!("a guess: {note}") })
 }
 
 fn of_column(used: &Use, column: &Column) -> Drawn {
     let name = format!("{}.{}", column.table, column.name);
-    let is_new = matches!(used, Use::Inserted(_)) && column.is_unique;
     let (parameter, note) = match &column.values {
-        Some(values) => match values {
-            super::columns::Values::Range { min, max, is_skewed } => {
-                let skew = if *is_skewed { Skew::Zipf } else { Skew::Uniform };
-                let int = IntegerParameter { min: *min, max: *max, skew };
-                (Parameter { int: Some(int), ..Parameter::default() }, format!("{name}, from its statistics"))
-            }
-            super::columns::Values::Common(values) => {
-                let fits = values.iter().filter(|value| value.len() <= MAX_VALUE).take(MAX_VALUES);
-                (choice(fits.cloned().collect()), format!("{name}, its most common values"))
-            }
-        },
-        None => {
-            let sample =
-                SampleParameter { table: column.table.clone(), column: column.name.clone(), count: SAMPLE };
+        Some(Values::Range { min, max, is_skewed }) => {
+            let skew = if *is_skewed { Skew::Zipf } else { Skew::Uniform };
+            let int = IntegerParameter { min: *min, max: *max, skew };
+            (Parameter { int: Some(int), ..Parameter::default() }, format!("{name}, from its statistics"))
+        }
+        Some(Values::Common(values)) if values.iter().all(|value| value.len() <= MAX_VALUE) => {
+            let values = values.iter().take(MAX_VALUES).cloned().collect();
+            (choice(values), format!("{name}, its most common values"))
+        }
+        _ => {
+            let (table, column) = (column.table.clone(), column.name.clone());
+            let sample = SampleParameter { table, column, count: SAMPLE };
             (Parameter { sample: Some(sample), ..Parameter::default() }, name)
         }
     };
-    let warning = if is_new {
-        "; unique, so that a value that is there already will not go in: write a sequence of new ones"
-    } else {
-        ""
-    };
+    let is_new = matches!(used, Use::Inserted(_)) && column.is_unique;
+    let warning = if is_new { UNIQUE } else { "" };
     Drawn { parameter, note: format!("{note}{warning}") }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Decides whether it is taken, and if not, why not; asks the server only whether it can be prepared.
 
+use tokio_postgres::types::Type;
+
 use super::{
     CaptureError, CaptureOptions,
     census::Seen,
-    columns::{self, Catalog, Use},
+    columns::{self, Catalog, Table, Use},
     draw::{self, Drawn},
     literal,
 };
@@ -16,6 +18,9 @@ use crate::{
     },
     postgres::Session,
 };
+
+/// Most parameters of one statement, as the API has it.
+const MAX_PARAMS: usize = 32;
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,65 +52,81 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn left(calls: i64, fate: Fate) -> Self {
-        Self { sql: String::new(), calls, writes: false, fate, params: Vec::new(), reason: None }
-    }
-
     pub(super) async fn of(
         session: &Session,
         catalog: &mut Catalog<'_>,
         seen: &Seen,
         options: &CaptureOptions,
     ) -> Result<Self, CaptureError> {
-        let Ok(tokens) = scan::tokens(&seen.text) else {
-            return Ok(Self::left(seen.calls, Fate::NotForLoad));
-        };
+        let tokens = scan::tokens(&seen.text).unwrap_or_default();
         let tokens = without_end(&tokens);
-        let writes = match act(tokens) {
-            Act::Reads => false,
-            Act::Writes => true,
-            _ => return Ok(Self::left(seen.calls, Fate::NotForLoad)),
+        let mut entry = Self {
+            sql: literal::without_comments(&seen.text, tokens),
+            calls: seen.calls,
+            writes: act(tokens) == Act::Writes,
+            fate: fate(tokens, options.writes),
+            params: Vec::new(),
+            reason: None,
         };
-        if literal::has_literal(tokens) {
-            return Ok(Self::left(seen.calls, Fate::Literal));
-        }
-        if writes && !options.writes {
-            return Ok(Self::left(seen.calls, Fate::Writes));
+        if entry.fate != Fate::Taken {
+            return Ok(entry);
         }
         let tables = columns::tables(tokens);
-        if catalog.is_about_the_server(&tables).await? {
-            return Ok(Self::left(seen.calls, Fate::OfTheServer));
+        let is_qualified = tokens.iter().any(|token| token.is_word("pg_catalog"));
+        if tables.is_empty() && is_qualified || catalog.is_about_the_server(&tables).await? {
+            return Ok(Self { fate: Fate::OfTheServer, ..entry });
         }
-        let sql = literal::without_comments(&seen.text, tokens);
-        let mut entry =
-            Self { sql, calls: seen.calls, writes, fate: Fate::Taken, params: Vec::new(), reason: None };
-        let statement = match session.client().prepare(&entry.sql).await {
-            Ok(statement) => statement,
+        match session.client().prepare(&entry.sql).await {
+            Ok(statement) => entry.find_parameters(catalog, tokens, &tables, statement.params()).await?,
             Err(error) if error.as_db_error().is_some() => {
-                return Ok(entry.unusable(format!("it can't be prepared: {}", session.explain(&error))));
+                entry.is_unusable(format!("it can't be prepared: {}", session.explain(&error)));
             }
             Err(error) => return Err(CaptureError::Read(session.explain(&error))),
-        };
-        for (index, kind) in statement.params().iter().enumerate() {
-            let number = index + 1;
-            let used = columns::use_of(tokens, number);
-            let column = match &used {
-                Use::Compared(column) | Use::Inserted(column) => catalog.resolve(&tables, column).await?,
-                _ => None,
-            };
-            match draw::parameter(kind, &used, column.as_ref()) {
-                Some(drawn) => entry.params.push(drawn),
-                None => {
-                    let reason = format!("${number} is of type {}, of which no value is known", kind.name());
-                    return Ok(entry.unusable(reason));
-                }
-            }
         }
         Ok(entry)
     }
 
-    fn unusable(self, reason: String) -> Self {
-        Self { fate: Fate::Unusable, reason: Some(reason), ..self }
+    async fn find_parameters(
+        &mut self,
+        catalog: &mut Catalog<'_>,
+        tokens: &[Token<'_>],
+        tables: &[Table],
+        kinds: &[Type],
+    ) -> Result<(), CaptureError> {
+        if kinds.len() > MAX_PARAMS {
+            let count = kinds.len();
+            self.is_unusable(format!("it takes {count} parameters, and a model gives at most {MAX_PARAMS}"));
+            return Ok(());
+        }
+        for (index, kind) in kinds.iter().enumerate() {
+            let number = index + 1;
+            let used = columns::use_of(tokens, number);
+            let column = match &used {
+                Use::Compared(column) | Use::Inserted(column) => catalog.resolve(tables, column).await?,
+                _ => None,
+            };
+            let Some(drawn) = draw::parameter(kind, &used, column.as_ref()) else {
+                self.is_unusable(format!("${number} is of type {}, of which no value is known", kind.name()));
+                return Ok(());
+            };
+            self.params.push(drawn);
+        }
+        Ok(())
+    }
+
+    fn is_unusable(&mut self, reason: String) {
+        self.fate = Fate::Unusable;
+        self.reason = Some(reason);
+    }
+}
+
+/// As far as the text tells.
+fn fate(tokens: &[Token<'_>], writes: bool) -> Fate {
+    match act(tokens) {
+        Act::Reads | Act::Writes if literal::has_literal(tokens) => Fate::Literal,
+        Act::Writes if !writes => Fate::Writes,
+        Act::Reads | Act::Writes => Fate::Taken,
+        Act::Begins | Act::Commits | Act::Other => Fate::NotForLoad,
     }
 }
 

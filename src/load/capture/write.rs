@@ -102,7 +102,10 @@ fn flow(parameter: &Parameter) -> String {
         out = out.replace(&format!("{{{quoted}"), &format!("{{{plain}"));
         out = out.replace(&format!(",{quoted}"), &format!(", {plain}"));
     }
-    out
+    // Names of the API's own need no quotes.
+    ["Uniform", "Zipf"]
+        .iter()
+        .fold(out, |out, skew| out.replace(&format!("skew: \"{skew}\""), &format!("skew: {skew}")))
 }
 
 /// A block where the text allows it, so that it reads as it was written.

@@ -131,8 +131,9 @@ fn by_second(schedule: Schedule, seconds: usize) -> Vec<f64> {
 
 #[test]
 fn the_rate_follows_its_shape() {
+    type Points = &'static [(&'static str, i32)];
     let (model, rate) = (traffic(&[(1, vec![])]), 1000);
-    let shapes: [(&[(&str, i32)], [f64; 6]); 3] = [
+    let shapes: [(Points, [f64; 6]); 3] = [
         // A ramp from nothing to everything and on.
         (&[("0s", 0), ("4s", 100)], [0.125, 0.375, 0.625, 0.875, 1.0, 1.0]),
         // Steps.
