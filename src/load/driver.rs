@@ -102,7 +102,13 @@ pub(super) async fn drive(
         workers.spawn(work(run.clone(), connection));
     }
     watch_over(&run, &pacer, &mut workers, progress).await;
-    Ok(close_books(&run, &pacer).await)
+    let books = close_books(&run, &pacer).await;
+    // Every arrival is in the books exactly once, or what they say is worth nothing.
+    if books.tally.taken() + books.skipped == books.scheduled {
+        Ok(books)
+    } else {
+        Err(error("the load lost count of its arrivals; this is a bug of cutover".to_owned()))
+    }
 }
 
 fn backlog(rate: u32) -> usize {

@@ -190,6 +190,8 @@ async fn what_can_not_be_used_stays_as_a_comment_with_its_reason() {
         "SELECT now() - interval '1 day'",
         "SELECT id FROM orders WHERE point(id, id) <@ box(point(0, 0), point(1, 1)) AND (point(id, id) ~= '(1,2)')",
         "SELECT id FROM orders WHERE id = ANY ('{1,2}')",
+        // Both tables have the column, and which is meant takes a parser.
+        "SELECT total FROM orders WHERE customer_id IN (SELECT id FROM customers WHERE id = 1001)",
         "SELECT count(*) FROM pg_stat_activity",
         "SET application_name = 'canary'",
     ] {
@@ -207,6 +209,7 @@ async fn what_can_not_be_used_stays_as_a_comment_with_its_reason() {
     }
     let array = of(&captured, "SELECT id FROM orders WHERE id = ANY").params[0].choice.as_ref().unwrap();
     assert_eq!(array.values, ["{}"]);
+    assert!(of(&captured, "SELECT total FROM orders WHERE customer_id").params[0].int.is_some(), "{yaml}");
     for line in [
         "2 statements left out that can't be prepared",
         "that ask the server about itself",
