@@ -99,3 +99,54 @@ fn by_type(kind: &Type) -> Option<Parameter> {
     };
     Some(choice(values.iter().map(|value| (*value).to_owned()).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::capture::columns::Name;
+
+    fn column(is_unique: bool, values: Option<Values>) -> Column {
+        let (table, name) = ("public.t".to_owned(), "id".to_owned());
+        Column { table, name, can_be_sampled: true, is_unique, values }
+    }
+
+    fn inserted() -> Use {
+        Use::Inserted(Name { qualifier: None, column: "id".to_owned() })
+    }
+
+    #[test]
+    fn what_goes_into_a_unique_column_is_warned_of() {
+        let note = |used: &Use, is_unique| parameter(&Type::INT8, used, Some(&column(is_unique, None))).unwrap().note;
+        assert_eq!(note(&inserted(), false), "public.t.id");
+        assert!(note(&inserted(), true).contains("write a sequence of new ones"));
+        assert_eq!(note(&Use::Unknown, true), "public.t.id");
+    }
+
+    #[test]
+    fn without_a_column_that_can_be_sampled_it_is_a_guess_by_type_or_nothing() {
+        let view = Column { can_be_sampled: false, ..column(false, None) };
+        for (kind, is_known) in [
+            (Type::INT4, true),
+            (Type::TIMESTAMPTZ, true),
+            (Type::TEXT_ARRAY, true),
+            (Type::POINT, false),
+            (Type::TS_VECTOR, false),
+        ] {
+            for column in [None, Some(&view)] {
+                let drawn = parameter(&kind, &Use::Unknown, column);
+                assert_eq!(drawn.is_some(), is_known, "{kind}");
+                assert!(drawn.is_none_or(|drawn| drawn.note.starts_with("a guess: ")), "{kind}");
+            }
+        }
+        // An array is compared with the column, and no value of the column is one.
+        let any = parameter(&Type::INT8_ARRAY, &Use::Unknown, Some(&column(true, None))).unwrap();
+        assert!(any.parameter.choice.is_some());
+    }
+
+    #[test]
+    fn values_too_long_for_the_model_are_sampled_after_all() {
+        let long = Some(Values::Common(vec!["x".repeat(1025)]));
+        let drawn = parameter(&Type::TEXT, &Use::Unknown, Some(&column(false, long))).unwrap();
+        assert!(drawn.parameter.sample.is_some());
+    }
+}
