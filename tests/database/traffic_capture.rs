@@ -117,7 +117,8 @@ async fn the_mix_that_the_server_has_seen_becomes_a_model_and_runs_as_load() {
     assert_sampled(email, 0, "public.customers", "email");
     let list = of(&captured, "SELECT count(*) FROM orders");
     assert_sampled(list, 0, "public.orders", "customer_id");
-    assert_sampled(list, 2, "public.orders", "state");
+    // From PostgreSQL 18 on a list is one parameter.
+    assert_sampled(list, list.params.len() - 1, "public.orders", "state");
     let born = of(&captured, "SELECT id FROM customers WHERE \"Born\"");
     assert_sampled(born, 0, "public.customers", "Born");
     assert_sampled(born, 1, "public.customers", "Born");
@@ -161,7 +162,7 @@ async fn values_leave_the_database_only_when_asked_for() {
     let captured = captured(&database, &CaptureOptions { with_values: true, ..options() }).await;
     let ids = IntegerParameter { min: 1, max: 5000, skew: Skew::Uniform };
     assert_eq!(of(&captured, "SELECT o.total").params[0].int, Some(ids));
-    let states = of(&captured, "SELECT count(*) FROM orders").params[2].choice.clone().unwrap();
+    let states = of(&captured, "SELECT count(*) FROM orders").params.last().unwrap().choice.clone().unwrap();
     assert_eq!(states.values, ["paid", "open"]);
     assert!(
         captured.yaml.contains("It holds values from the statistics of the columns"),

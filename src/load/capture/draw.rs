@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn what_goes_into_a_unique_column_is_warned_of() {
-        let note = |used: &Use, is_unique| parameter(&Type::INT8, used, Some(&column(is_unique, None))).unwrap().note;
+        let note = |used: &Use, is_unique| {
+            parameter(&Type::INT8, used, Some(&column(is_unique, None))).unwrap().note
+        };
         assert_eq!(note(&inserted(), false), "public.t.id");
         assert!(note(&inserted(), true).contains("write a sequence of new ones"));
         assert_eq!(note(&Use::Unknown, true), "public.t.id");

@@ -77,7 +77,9 @@ impl Entry {
             return Ok(Self { fate: Fate::OfTheServer, ..entry });
         }
         match session.client().prepare(&entry.sql).await {
-            Ok(statement) => entry.find_parameters(catalog, tokens, &tables, statement.params()).await?,
+            Ok(statement) => {
+                entry.find_parameters(catalog, &seen.text, tokens, &tables, statement.params()).await?
+            }
             Err(error) if error.as_db_error().is_some() => {
                 entry.is_unusable(format!("it can't be prepared: {}", session.explain(&error)));
             }
@@ -89,6 +91,7 @@ impl Entry {
     async fn find_parameters(
         &mut self,
         catalog: &mut Catalog<'_>,
+        text: &str,
         tokens: &[Token<'_>],
         tables: &[Table],
         kinds: &[Type],
@@ -105,10 +108,13 @@ impl Entry {
                 Use::Compared(column) | Use::Inserted(column) => catalog.resolve(tables, column).await?,
                 _ => None,
             };
-            let Some(drawn) = draw::parameter(kind, &used, column.as_ref()) else {
+            let Some(mut drawn) = draw::parameter(kind, &used, column.as_ref()) else {
                 self.is_unusable(format!("${number} is of type {}, of which no value is known", kind.name()));
                 return Ok(());
             };
+            if is_shortened(text, number) {
+                drawn.note.push_str("; one value, where the application sent a list");
+            }
             self.params.push(drawn);
         }
         Ok(())
@@ -130,10 +136,26 @@ fn fate(tokens: &[Token<'_>], writes: bool) -> Fate {
     }
 }
 
+/// From PostgreSQL 18 on the server keeps the first of a list of constants, and a comment in place of the others.
+fn is_shortened(text: &str, number: usize) -> bool {
+    text.contains(&format!("${number} /*, ... */"))
+}
+
 /// Some clients send the semicolon along.
 fn without_end<'a, 'b>(tokens: &'a [Token<'b>]) -> &'a [Token<'b>] {
     match tokens {
         [rest @ .., last] if last.is_symbol(";") => rest,
         _ => tokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_the_server_shortened_is_told() {
+        let text = "SELECT a FROM t WHERE b IN ($1 /*, ... */) AND c = $2";
+        assert!(is_shortened(text, 1) && !is_shortened(text, 2));
     }
 }
