@@ -106,12 +106,15 @@ async fn the_chart_runs_an_operator_that_carries_a_rollout_to_its_end_and_back_u
     let shop =
         Shop::open_without_operator("chart", &[("Deployment", "api"), ("StatefulSet", "workers")]).await;
     install(&shop.namespace);
-    let load = json!({"load": {"traffic": "reads", "rate": 20, "duration": "1s", "connections": 1},
+    let sizes = json!([{"kind": "Deployment", "name": "api", "sizeFrom": {"configMap": "api-db", "key": "DB_POOL_MAX"}},
+        {"kind": "StatefulSet", "name": "workers", "size": 2}]);
+    let load = json!({"checks": [{"name": "fits", "pool": {"workloads": sizes}}],
+        "load": {"traffic": "reads", "rate": 20, "duration": "1s", "connections": 1},
         "soak": {"duration": "2s", "interval": "1s", "checks": [{"name": "pods", "workload": {}}]}});
-    let mut rollout = spec(&[
-        with(stage("Deployment", "api"), load),
-        with(stage("StatefulSet", "workers"), json!({"dependsOn": ["api"]})),
-    ]);
+    let last_soak = json!({"dependsOn": ["api"],
+        "soak": {"duration": "1s", "interval": "1s", "checks": [{"name": "gone", "legacyUnused": {}}]}});
+    let mut rollout =
+        spec(&[with(stage("Deployment", "api"), load), with(stage("StatefulSet", "workers"), last_soak)]);
     rollout["baseline"] = json!({"traffic": "reads", "rate": 20, "duration": "1s", "connections": 1});
     shop.roll_out(rollout).await;
     shop.until_phase(Phase::Completed).await;
@@ -153,9 +156,16 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
     let shop = Shop::open_without_operator("rights", &[]).await;
     install(&shop.namespace);
     let own = shop.namespace.as_str();
-    for (verb, group, resource) in
-        [("get", "", "secrets"), ("patch", "apps", "deployments"), ("list", "", "pods")]
-    {
+    let given = [
+        ("get", "", "secrets"),
+        ("patch", "apps", "deployments"),
+        ("list", "apps", "deployments"),
+        ("list", "", "pods"),
+        ("list", "batch", "jobs"),
+        ("list", "batch", "cronjobs"),
+        ("list", "autoscaling", "horizontalpodautoscalers"),
+    ];
+    for (verb, group, resource) in given {
         assert!(may(&shop, verb, group, resource, own).await, "{verb} {resource}");
         assert!(!may(&shop, verb, group, resource, "default").await, "{verb} {resource} elsewhere");
     }
@@ -163,10 +173,16 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("list", "", "secrets"),
         ("watch", "", "secrets"),
         ("update", "", "secrets"),
+        ("update", "", "configmaps"),
+        ("list", "", "configmaps"),
+        ("delete", "", "configmaps"),
         ("create", "", "pods"),
         ("create", "", "pods/exec"),
         ("delete", "apps", "deployments"),
         ("create", "apps", "deployments"),
+        ("patch", "batch", "cronjobs"),
+        ("create", "batch", "jobs"),
+        ("patch", "autoscaling", "horizontalpodautoscalers"),
         ("update", "cutover.dev", "databaserollouts"),
         ("patch", "cutover.dev", "databaserollouts"),
         ("escalate", "rbac.authorization.k8s.io", "roles"),

@@ -10,6 +10,9 @@
 
 #[path = "support/cluster.rs"]
 mod cluster;
+#[path = "support/http.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod http_server;
 #[path = "support/operator.rs"]
 mod operator;
 #[path = "support/postgres.rs"]
@@ -21,11 +24,15 @@ mod shop;
 
 #[path = "rollout/bad_input.rs"]
 mod bad_input;
+#[path = "rollout/checks.rs"]
+mod checks;
 #[path = "rollout/commands.rs"]
 mod commands;
 #[path = "rollout/crash.rs"]
 mod crash;
 #[path = "rollout/life.rs"]
 mod life;
+#[path = "rollout/live.rs"]
+mod live;
 #[path = "rollout/rollback.rs"]
 mod rollback;

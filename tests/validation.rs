@@ -11,6 +11,10 @@
 mod asking;
 #[path = "support/fake.rs"]
 mod fake;
+#[path = "support/fake_cluster.rs"]
+mod fake_cluster;
+#[path = "support/http.rs"]
+mod http_server;
 #[path = "validation/pair.rs"]
 mod pair;
 #[path = "support/postgres.rs"]
@@ -44,3 +48,5 @@ mod replication;
 mod schema;
 #[path = "validation/server.rs"]
 mod server;
+#[path = "validation/tune.rs"]
+mod tune;

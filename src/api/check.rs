@@ -27,10 +27,10 @@ pub use data::{DataCheck, DataMode};
 pub use http::HttpCheck;
 pub use legacy_unused::LegacyUnusedCheck;
 pub use plans::PlansCheck;
-pub use pool::PoolCheck;
+pub use pool::{OtherConnections, PoolCheck, PoolWorkload, Pooler, SizeReference};
 pub use privileges::PrivilegesCheck;
 pub use prometheus::PrometheusCheck;
-pub use replication::ReplicationCheck;
+pub use replication::{Heartbeat, ReplicationCheck};
 pub use schema::SchemaCheck;
 pub use server::ServerCheck;
 pub use sql::{SqlCheck, SqlTarget};
@@ -55,6 +55,10 @@ pub struct Check {
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("timeout must be longer than zero"))]
     pub timeout: Option<String>,
+    /// In `soak.checks`: how many of the soak's rounds may end without a pass before that counts. None when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub failure_limit: Option<i32>,
     /// Findings that are accepted as they are: reported, but without weight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -196,6 +200,13 @@ impl Check {
 }
 
 impl Question<'_> {
+    /// Whether the final validation asks it again. What is about the way to the candidate makes no sense once the
+    /// application has gone it: replication has ended, and what goes on there is the application itself.
+    #[must_use]
+    pub fn is_asked_after_the_move(&self) -> bool {
+        !matches!(self, Self::Replication(_) | Self::Activity(_))
+    }
+
     /// The kind's name, as the spec has it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -10,9 +10,10 @@ mod status;
 mod traffic;
 
 pub use check::{
-    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, HttpCheck,
-    LegacyUnusedCheck, PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck,
-    SchemaCheck, ServerCheck, SqlCheck, SqlTarget, WorkloadCheck,
+    AcceptedFinding, ActivityCheck, Check, CheckSeverity, ConnectivityCheck, DataCheck, DataMode, Heartbeat,
+    HttpCheck, LegacyUnusedCheck, OtherConnections, PlansCheck, PoolCheck, PoolWorkload, Pooler,
+    PrivilegesCheck, PrometheusCheck, Question, ReplicationCheck, SchemaCheck, ServerCheck, SizeReference,
+    SqlCheck, SqlTarget, WorkloadCheck,
 };
 pub use rollout::{
     ActiveConfig, Configuration, Connection, DatabaseRollout, DatabaseRolloutSpec, Prerequisite,
@@ -23,8 +24,8 @@ pub use stage::{
 };
 pub use status::{
     ActiveNow, BaselineRecord, BindingRecord, CheckResult, DatabaseRolloutStatus, Failure, FinalValidation,
-    HistoryEntry, Intent, LoadResult, Phase, PreservedLegacy, Recorded, Rollback, RollbackPhase,
-    RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
+    HistoryEntry, Intent, LoadResult, Phase, PrerequisitesRecord, PreservedLegacy, Recorded, Rollback,
+    RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
 };
 pub use traffic::{
     ArrivalProcess, Baseline, ChoiceParameter, IntegerParameter, LatencyLimits, Load, Parameter, RatePoint,

@@ -4,7 +4,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, DATA_KEY_PATTERN, DURATION_PATTERN, LABEL_PATTERN, NAME_PATTERN, Stage, Traffic};
+use super::{
+    Baseline, Check, DATA_KEY_PATTERN, DURATION_PATTERN, HttpCheck, LABEL_PATTERN, NAME_PATTERN,
+    PrometheusCheck, Stage, Traffic,
+};
 
 /// Moves an application from its legacy database configuration to a candidate one, stage by stage, and puts the
 /// preserved legacy configuration back when anything fails or when `activeConfig` is set to `Legacy`.
@@ -159,15 +162,39 @@ pub struct SecretKeyReference {
     pub key: String,
 }
 
-/// Something that must hold before the rollout begins.
-#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
+/// Something that must hold before the rollout begins. Exactly one of the kinds is given.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.rollout) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.prometheus) ? 1 : 0) == 1")
+    .message("give exactly one kind of prerequisite: rollout, http or prometheus"))]
 pub struct Prerequisite {
     /// Name of the prerequisite.
     #[schemars(regex(pattern = LABEL_PATTERN))]
+    #[schemars(length(max = 63))]
     pub name: String,
     /// Another DatabaseRollout of the namespace must be `Completed`.
-    pub rollout: RolloutReference,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutReference>,
+    /// An endpoint must answer as expected, within 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpCheck>,
+    /// A metric must be within its bounds, and told within 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusCheck>,
+}
+
+impl Prerequisite {
+    /// As a check, where it is one that has to be asked; what other rollouts have come to is seen without asking.
+    #[must_use]
+    pub fn check(&self) -> Option<Check> {
+        let is_asked = self.http.is_some() || self.prometheus.is_some();
+        is_asked.then(|| Check {
+            name: self.name.clone(),
+            http: self.http.clone(),
+            prometheus: self.prometheus.clone(),
+            ..Check::default()
+        })
+    }
 }
 
 /// Another rollout of the same namespace.

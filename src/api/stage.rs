@@ -11,6 +11,7 @@ use super::{Check, DURATION_PATTERN, LABEL_PATTERN, Load, NAME_PATTERN, SecretKe
 /// One step of the move.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.checks) || self.checks.all(c, !has(c.failureLimit))").message("failureLimit counts the rounds of a soak: it belongs to soak.checks"))]
 pub struct Stage {
     /// Name of the stage.
     #[schemars(regex(pattern = LABEL_PATTERN))]
@@ -162,7 +163,8 @@ pub struct Soak {
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("soak.interval must be at least 1s"))]
     pub interval: String,
-    /// Questions asked every interval; the first `Fail` ends the soak.
+    /// Questions asked every interval; the first answer that is no pass ends the soak, unless the check's `failureLimit`
+    /// allows for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -43,6 +43,9 @@ pub struct Recorded {
     /// Where the legacy configuration is preserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy: Option<PreservedLegacy>,
+    /// The prerequisites that have to be asked, as they answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prerequisites: Option<PrerequisitesRecord>,
     /// What legacy measured before anything was changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineRecord>,
@@ -135,6 +138,28 @@ pub struct PreservedLegacy {
     /// When it was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_at: Option<MicroTime>,
+}
+
+/// The prerequisites that have to be asked.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrerequisitesRecord {
+    /// Number of the attempt; only grows.
+    pub attempt: i64,
+    /// What the attempt is evidence about.
+    pub digest: String,
+    /// When the attempt in progress began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// After one that was not met: they are asked again no earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<MicroTime>,
+    /// When all of them were met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met_at: Option<MicroTime>,
+    /// The latest answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
 }
 
 /// The measurement of legacy.
@@ -300,6 +325,9 @@ pub struct CheckResult {
     /// Number of findings; the report has them.
     #[serde(skip_serializing_if = "is_zero")]
     pub findings: i64,
+    /// Where the whole report is: a ConfigMap and its key, such as `shop-checks/api.schema.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<MicroTime>,

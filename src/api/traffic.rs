@@ -21,6 +21,7 @@ const CLASS_PATTERN: &str = "^[a-zA-Z0-9]([-_. a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$";
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.statements) ? size(self.statements) : 0) + (has(self.scripts) ? size(self.scripts) : 0) > 0").message("a traffic model needs at least one statement or script"))]
+#[x_kube(validation = Rule::new("(has(self.statements) ? size(self.statements) : 0) + (has(self.scripts) ? size(self.scripts) : 0) <= 64").message("a traffic model has at most 64 statements and scripts"))]
 #[x_kube(validation = Rule::new("self.access == 'ReadWrite' || !has(self.statements) || self.statements.all(s, !has(s.access) || s.access == 'ReadOnly')").message("a statement can't be ReadWrite in a traffic model that is ReadOnly"))]
 #[x_kube(validation = Rule::new("self.access == 'ReadWrite' || !has(self.scripts) || self.scripts.all(s, !has(s.access) || s.access == 'ReadOnly')").message("a script can't be ReadWrite in a traffic model that is ReadOnly"))]
 pub struct Traffic {

@@ -124,6 +124,7 @@ impl CheckReport {
             baseline: self.baseline.clone(),
             samples: self.samples,
             findings: self.findings_total,
+            report: None,
             finished_at: self.finished_at.clone(),
             duration_ms: self.duration_ms,
         }

@@ -12,8 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
-
 use crate::{
     api::{Check, ConnectivityCheck, Question, Traffic, Verdict},
     duration,
@@ -22,12 +20,16 @@ use crate::{
 
 mod activity;
 mod answer;
+mod bounds;
+mod cluster;
 mod connectivity;
 mod data;
 mod decimal;
+mod endpoint;
 mod finding;
 mod http;
 mod legacy_unused;
+mod names;
 mod plans;
 mod pool;
 mod privileges;
@@ -38,14 +40,17 @@ mod replication;
 mod rows;
 mod schema;
 mod server;
+mod shown;
 mod sql;
 mod trouble;
 mod workload;
 
 use answer::Answer;
 pub use answer::CheckReport;
+pub use cluster::{Capacity, ClusterView, NoCluster, SecretReferences, Size, WorkloadPods};
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Severity};
+pub use pool::{Spare, spare_connections};
 pub use progress::Progress;
 use trouble::Trouble;
 
@@ -65,27 +70,8 @@ pub struct Sides {
     pub candidate: Option<Target>,
     /// The traffic models that the spec has.
     pub traffic: Arc<[Traffic]>,
-    /// The stage's workloads.
-    pub workloads: Arc<dyn WorkloadSource>,
-}
-
-/// Where the state of pods comes from.
-pub trait WorkloadSource: Send + Sync {
-    /// The pods of each workload, now; or why they can't be seen, in a sentence for the status.
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>>;
-}
-
-/// The pods of a workload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkloadPods {
-    /// The workload, such as `Deployment/api`.
-    pub workload: String,
-    /// Pods that it shall have.
-    pub desired: i64,
-    /// Pods that are ready.
-    pub ready: i64,
-    /// Restarts of the current pods' containers, in all.
-    pub restarts: i64,
+    /// The cluster that the application runs in.
+    pub cluster: Arc<dyn ClusterView>,
 }
 
 /// How a question is asked.
@@ -136,11 +122,31 @@ impl<'a> Asking<'a> {
 /// and closes its connections.
 pub async fn run(check: &Check, sides: &Sides, moment: Moment, progress: &Progress) -> CheckReport {
     let started = Instant::now();
+    answered(check, started, |timeout| async move {
+        ask(&Asking { sides, check, timeout, started, moment, progress }).await
+    })
+    .await
+}
+
+/// Asks a check that is about no database: `http` or `prometheus`. A prerequisite is one.
+pub async fn run_without_sides(check: &Check) -> CheckReport {
+    let asked = |timeout| async move {
+        let answer = match check.question() {
+            Some(Question::Http(question)) => http::ask(question, request_limit(timeout)).await,
+            Some(Question::Prometheus(question)) => prometheus::ask(question, request_limit(timeout)).await,
+            _ => Err(Trouble::error("only http and prometheus can be asked where there is no database")),
+        };
+        answer.unwrap_or_else(Answer::from)
+    };
+    answered(check, Instant::now(), asked).await
+}
+
+async fn answered<F>(check: &Check, started: Instant, ask: impl FnOnce(Duration) -> F) -> CheckReport
+where
+    F: Future<Output = Answer>,
+{
     let answer = match duration::parse(check.timeout()) {
-        Ok(timeout) => {
-            let asking = Asking { sides, check, timeout, started, moment, progress };
-            within(timeout, Box::pin(ask(&asking))).await
-        }
+        Ok(timeout) => within(timeout, Box::pin(ask(timeout))).await,
         Err(error) => Answer::new(Verdict::Error, format!("the check's timeout can't be read: {error}")),
     };
     CheckReport::new(check, answer, started)
@@ -166,16 +172,18 @@ async fn ask(asking: &Asking<'_>) -> Answer {
         },
         Some(Question::Sql(question)) => sql::ask(question, asking).await,
         Some(Question::Workload(question)) => {
-            Ok(workload::ask(question, asking.sides.workloads.as_ref()).await)
+            Ok(workload::ask(question, asking.sides.cluster.as_ref()).await)
         }
         Some(Question::Activity(question)) => activity::ask(question, asking).await,
         Some(Question::Data(question)) => data::ask(question, asking).await,
-        Some(Question::Http(question)) => http::ask(question, asking).await,
+        Some(Question::Http(question)) => http::ask(question, request_limit(asking.timeout)).await,
         Some(Question::LegacyUnused(question)) => legacy_unused::ask(question, asking).await,
         Some(Question::Plans(question)) => plans::ask(question, asking).await,
         Some(Question::Pool(question)) => pool::ask(question, asking).await,
         Some(Question::Privileges(question)) => privileges::ask(question, asking).await,
-        Some(Question::Prometheus(question)) => prometheus::ask(question, asking).await,
+        Some(Question::Prometheus(question)) => {
+            prometheus::ask(question, request_limit(asking.timeout)).await
+        }
         Some(Question::Replication(question)) => replication::ask(question, asking).await,
         Some(Question::Schema(question)) => schema::ask(question, asking).await,
         Some(Question::Server(question)) => server::ask(question, asking).await,
@@ -206,6 +214,11 @@ async fn within(timeout: Duration, question: impl Future<Output = Answer>) -> An
         let limit = duration::format(timeout);
         Answer::new(Verdict::Error, format!("no answer within the check's timeout of {limit}"))
     })
+}
+
+/// As much of a check's timeout as one request may take, so that the answer can still name what took too long.
+fn request_limit(timeout: Duration) -> Duration {
+    timeout * 9 / 10
 }
 
 /// A step gets less than the whole timeout, so that the answer can still name the step that took too long.

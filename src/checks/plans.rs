@@ -1,11 +1,117 @@
-//! `plans`: to be built.
+//! Does the candidate plan the application's statements as legacy does?
+//!
+//! Decides in this order: whether both sides can plan a statement at all, whether they have statistics of its tables
+//! (without them a plan is a guess, and is not judged), whether the plans do the same, and only then what they cost: in
+//! buffers, where the statement provably only reads and is carried out, and by the planners' own estimates.
+//! Never carries out anything else, and never shows a literal, a value or a condition.
 
-use super::{Answer, Asking, Trouble};
+use super::{
+    Answer, Asking, FindingKind, Trouble,
+    names::{clip, qualified},
+    reading::Reading,
+};
 use crate::api::PlansCheck;
 
-/// What it can find.
-pub(super) const KINDS: &[super::FindingKind] = &[];
+mod catalog;
+mod compare;
+mod explain;
+mod lexer;
+mod proof;
+mod statement;
+mod top;
+mod tree;
+mod work;
 
-pub(super) async fn ask(_question: &PlansCheck, _asking: &Asking<'_>) -> Result<Answer, Trouble> {
-    Err(Trouble::error("to be built"))
+use work::Work;
+
+const STATISTICS_MISSING: FindingKind = FindingKind::fail(
+    "statistics-missing",
+    "Without statistics of its rows the planner guesses: neither its plans nor a comparison with them mean anything.",
+);
+const STATEMENT_FAILS: FindingKind = FindingKind::fail(
+    "statement-fails",
+    "A statement that legacy plans and the candidate refuses is an error of the application.",
+);
+const INDEX_SCAN_LOST: FindingKind = FindingKind::fail(
+    "index-scan-lost",
+    "Reading all of a table takes the longer the more it grows; for the record where the table is small and has the index.",
+);
+const BUFFERS_HIGHER: FindingKind = FindingKind::fail(
+    "buffers-higher",
+    "More than three times the buffers, measured, is work that takes its time.",
+);
+const SORT_ADDED: FindingKind = FindingKind::warn(
+    "sort-added",
+    "A sort costs memory and time, and returns no row before it has read them all.",
+);
+const JOIN_ORDER_CHANGED: FindingKind = FindingKind::warn(
+    "join-order-changed",
+    "Another order of joins may be as good, or worse by orders of magnitude.",
+);
+const PLAN_CHANGED: FindingKind =
+    FindingKind::warn("plan-changed", "Another plan may be as good, and was never tried by the application.");
+const COST_HIGHER: FindingKind = FindingKind::warn(
+    "cost-higher",
+    "More than three times the estimated cost is a hint at more rows, other settings or a worse plan.",
+);
+const NOT_MEASURED: FindingKind = FindingKind::warn(
+    "not-measured",
+    "What does not end in time can't be compared; a failure where legacy ends in time and the candidate does not.",
+);
+const NOT_COMPARED: FindingKind =
+    FindingKind::warn("not-compared", "What legacy itself can't plan has nothing to be compared with.");
+const SKIPPED: FindingKind = FindingKind::info(
+    "skipped",
+    "Utility statements and those of PostgreSQL's own tables have no plan worth comparing.",
+);
+
+/// What it can find.
+pub(super) const KINDS: &[FindingKind] = &[
+    STATISTICS_MISSING,
+    STATEMENT_FAILS,
+    INDEX_SCAN_LOST,
+    BUFFERS_HIGHER,
+    SORT_ADDED,
+    JOIN_ORDER_CHANGED,
+    PLAN_CHANGED,
+    COST_HIGHER,
+    NOT_MEASURED,
+    NOT_COMPARED,
+    SKIPPED,
+];
+
+/// Most bytes of a plan: one with a thousand partitions has about two million.
+const BYTE_BUDGET: u64 = 16 << 20;
+
+pub(super) async fn ask(question: &PlansCheck, asking: &Asking<'_>) -> Result<Answer, Trouble> {
+    let target = asking.candidate()?;
+    let mut statements = match &question.traffic {
+        Some(name) => {
+            let model = asking.sides.traffic.iter().find(|traffic| traffic.name == *name);
+            statement::of_traffic(
+                model.ok_or_else(|| Trouble::error(format!("there is no traffic model {name}")))?,
+            )
+        }
+        None => Vec::new(),
+    };
+    let (legacy, candidate) = tokio::join!(
+        Reading::begin(asking, asking.legacy()?, BYTE_BUDGET),
+        Reading::begin(asking, target, BYTE_BUDGET)
+    );
+    let mut work = Work::new(
+        legacy.map_err(|trouble| trouble.about("legacy"))?,
+        candidate.map_err(|trouble| trouble.about("candidate"))?,
+    );
+    if let Some(wanted) = question.top {
+        let top = top::ask(&work.legacy, wanted).await?;
+        work.skipped += top.skipped;
+        statements.extend(top.statements);
+    }
+    let total = statements.len();
+    for (done, statement) in statements.iter().enumerate() {
+        let counted = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        asking.progress.tell(statement.object.clone(), counted(done), counted(total));
+        work.judge(statement).await.map_err(|trouble| trouble.about(&statement.object))?;
+    }
+    Ok(work.conclude(asking, total).await)
 }

@@ -2,12 +2,14 @@
 //!
 //! Expected is a text (`equals`), a range (`min`, `max`), or the same rows on both sides (`same`). A single value is
 //! demanded where a value is compared, so that a statement which finds nothing never passes by accident.
+//! After the move the candidate alone is asked where both were: the application writes there, so legacy is history.
 //! Never shows a value that isn't a number or a boolean: it may be user data.
 
 use std::time::Duration;
 
 use super::{
-    Answer, Asking,
+    Answer, Asking, Moment,
+    bounds::{Bounds, show_number},
     decimal::Decimal,
     rows::{Kind, Rows, fetch},
     trouble::Trouble,
@@ -17,25 +19,28 @@ use crate::{
     postgres::Target,
 };
 
-/// Longest number that is shown, in characters.
-const MAX_SHOWN: usize = 40;
-
 pub(super) async fn ask(question: &SqlCheck, asking: &Asking<'_>) -> Result<Answer, Trouble> {
     let timeout = asking.timeout;
+    let is_after_the_move = asking.moment == Moment::After;
     let targets = match question.against {
         SqlTarget::Legacy => (Some(asking.legacy()?), None),
-        SqlTarget::Candidate => (None, Some(asking.candidate()?)),
-        SqlTarget::Both => (Some(asking.legacy()?), Some(asking.candidate()?)),
+        SqlTarget::Both if !is_after_the_move => (Some(asking.legacy()?), Some(asking.candidate()?)),
+        SqlTarget::Candidate | SqlTarget::Both => (None, Some(asking.candidate()?)),
     };
     // At once, so that both are asked about the same moment as nearly as two servers can be.
     let (legacy, candidate) =
         tokio::join!(fetch_some(targets.0, question, timeout), fetch_some(targets.1, question, timeout));
-    let mut answer = if question.same {
+    let mut answer = if question.same && is_after_the_move {
+        count(candidate)
+    } else if question.same {
         compare(legacy, candidate)
     } else {
         combine(legacy.map(|rows| judge(question, rows)), candidate.map(|rows| judge(question, rows)))
     };
-    answer.expected = Some(expectation(question));
+    answer.expected = answer.expected.or_else(|| Some(expectation(question)));
+    if question.against == SqlTarget::Both && is_after_the_move {
+        answer.message.push_str("; legacy is not asked: the application writes to the candidate by now");
+    }
     Ok(answer)
 }
 
@@ -48,13 +53,8 @@ async fn fetch_some(
 }
 
 fn expectation(question: &SqlCheck) -> String {
-    match (&question.equals, &question.min, &question.max) {
-        (Some(text), _, _) => text.clone(),
-        (None, Some(min), Some(max)) => format!("between {min} and {max}"),
-        (None, Some(min), None) => format!("at least {min}"),
-        (None, None, Some(max)) => format!("at most {max}"),
-        (None, None, None) => "the same rows on both sides".to_owned(),
-    }
+    let bounds = Bounds::new(question.min.as_deref(), question.max.as_deref()).expectation();
+    question.equals.clone().or(bounds).unwrap_or_else(|| "the same rows on both sides".to_owned())
 }
 
 /// The worse verdict counts; the evidence of both is kept.
@@ -105,22 +105,7 @@ fn fault(question: &SqlCheck, kind: Kind, value: Option<&str>) -> Option<String>
         let is_equal = value == Some(expected) || (kind == Kind::Boolean && value == boolean(expected));
         return (!is_equal).then(|| format!("not {expected}"));
     }
-    let Some(number) = value.and_then(Decimal::parse) else {
-        return Some("which is not a number".to_owned());
-    };
-    let bound = |text: &Option<String>| text.as_deref().map(|text| (text.to_owned(), Decimal::parse(text)));
-    for (bound, is_below, word) in
-        [(bound(&question.min), false, "below"), (bound(&question.max), true, "above")]
-    {
-        match bound {
-            Some((text, None)) => return Some(format!("and the bound {text} is not a number")),
-            Some((text, Some(limit))) if (is_below && number > limit) || (!is_below && number < limit) => {
-                return Some(format!("which is {word} {text}"));
-            }
-            _ => {}
-        }
-    }
-    None
+    Bounds::new(question.min.as_deref(), question.max.as_deref()).fault(value)
 }
 
 /// PostgreSQL writes booleans `t` and `f` here, and people `true` and `false`.
@@ -141,10 +126,7 @@ fn show(kind: Kind, value: Option<&str>) -> String {
         (Kind::Boolean, "t") => "true".to_owned(),
         (Kind::Boolean, "f") => "false".to_owned(),
         (Kind::Number, "NaN" | "Infinity" | "-Infinity") => text.to_owned(),
-        (Kind::Number, _) if text.len() <= MAX_SHOWN && Decimal::parse(text).is_some() => text.to_owned(),
-        (Kind::Number, _) if Decimal::parse(text).is_some() => {
-            format!("a number of {} characters", text.len())
-        }
+        (Kind::Number, _) if Decimal::parse(text).is_some() => show_number(text),
         _ => format!("text of {} bytes", text.len()),
     }
 }
@@ -168,6 +150,18 @@ fn compare(legacy: Option<Result<Rows, Trouble>>, candidate: Option<Result<Rows,
         baseline: Some(summary(&legacy)),
         samples,
         ..Answer::default()
+    }
+}
+
+/// `same` where there is nothing left to compare with: the statement must still be answered.
+fn count(candidate: Option<Result<Rows, Trouble>>) -> Answer {
+    match candidate {
+        Some(Ok(rows)) => {
+            let samples = i64::try_from(rows.rows.len()).unwrap_or(i64::MAX);
+            let (measured, expected) = (Some(summary(&rows)), Some("an answer".to_owned()));
+            Answer { measured, expected, samples, ..Answer::new(Verdict::Pass, format!("{samples} rows")) }
+        }
+        candidate => trouble(candidate).unwrap_or_default(),
     }
 }
 

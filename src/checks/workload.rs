@@ -3,11 +3,11 @@
 //! Passes when every workload has all the pods it shall have, ready, and the restarts of all of them together stay
 //! within the limit. Never waits: a soak asks again and again. Pods that can't be seen are an error, never a pass.
 
-use super::{Answer, WorkloadPods, WorkloadSource};
+use super::{Answer, ClusterView, WorkloadPods};
 use crate::api::{Verdict, WorkloadCheck};
 
-pub(super) async fn ask(question: &WorkloadCheck, source: &dyn WorkloadSource) -> Answer {
-    match source.observe().await {
+pub(super) async fn ask(question: &WorkloadCheck, cluster: &dyn ClusterView) -> Answer {
+    match cluster.pods().await {
         Ok(workloads) => judge(question, &workloads),
         Err(reason) => Answer::new(Verdict::Error, format!("the pods can't be seen: {reason}")),
     }

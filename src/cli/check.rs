@@ -3,16 +3,19 @@
 //! Decides nothing about the databases: it asks the same questions as the operator, once, and writes what they found.
 //! Exit code: 0 pass or warn, 1 fail, 2 could not run, 3 inconclusive.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use futures::future::BoxFuture;
 
-use super::target::target;
+use super::{target::target, traffic_file};
 use crate::{
     api::{AcceptedFinding, Check, Traffic, Verdict},
-    checks::{self, CheckReport, Moment, Progress, Sides, WorkloadPods, WorkloadSource},
+    checks::{self, CheckReport, Moment, NoCluster, Progress, Sides},
 };
 
 mod kind;
@@ -62,14 +65,14 @@ async fn ask(mut options: Options) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::stdout().lock();
     if let Some(kind) = options.kind.take() {
         let mut check = adjusted(kind.into_check(), &options)?;
-        let sides = sides(&options, traffic_file(&mut check)?)?;
+        let sides = sides(&options, plans_traffic(&mut check)?, NoCluster::default())?;
         let report = ask_one(&check, &sides).await;
         render::one(format, &report, out)?;
         return Ok(exit_code(report.verdict));
     }
     let manifest =
         Manifest::read(options.file.as_deref().context("name a kind of check, or a manifest with -f")?)?;
-    let mut sides = sides(&options, manifest.traffic())?;
+    let mut sides = sides(&options, manifest.traffic(), NoCluster { workloads: manifest.workloads() })?;
     if sides.legacy.is_none() {
         sides.legacy = Some(manifest.legacy()?);
     }
@@ -106,18 +109,16 @@ fn adjusted(mut check: Check, options: &Options) -> anyhow::Result<Check> {
 }
 
 /// At the command line the statements of `plans` are in a file of their own: one entry of `spec.traffic`.
-fn traffic_file(check: &mut Check) -> anyhow::Result<Vec<Traffic>> {
+fn plans_traffic(check: &mut Check) -> anyhow::Result<Vec<Traffic>> {
     let Some(named) = check.plans.as_mut().and_then(|plans| plans.traffic.as_mut()) else {
         return Ok(Vec::new());
     };
-    let text = std::fs::read_to_string(&*named).with_context(|| format!("cannot read {named}"))?;
-    let traffic: Traffic =
-        serde_saphyr::from_str(&text).with_context(|| format!("{named} is not one entry of spec.traffic"))?;
+    let traffic = traffic_file::read(Path::new(named))?;
     named.clone_from(&traffic.name);
     Ok(vec![traffic])
 }
 
-fn sides(options: &Options, traffic: Vec<Traffic>) -> anyhow::Result<Sides> {
+fn sides(options: &Options, traffic: Vec<Traffic>, cluster: NoCluster) -> anyhow::Result<Sides> {
     let side = |uri: &Option<String>, name: &str| {
         uri.as_deref().map(|uri| target(uri).with_context(|| format!("--{name}"))).transpose()
     };
@@ -125,19 +126,8 @@ fn sides(options: &Options, traffic: Vec<Traffic>) -> anyhow::Result<Sides> {
         legacy: side(&options.legacy, "legacy")?,
         candidate: side(&options.candidate, "candidate")?,
         traffic: traffic.into(),
-        workloads: Arc::new(NoCluster),
+        cluster: Arc::new(cluster),
     })
-}
-
-/// At the command line there is no cluster to look at.
-struct NoCluster;
-
-impl WorkloadSource for NoCluster {
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>> {
-        Box::pin(async {
-            Err("there is no cluster at the command line; the operator asks this check".to_owned())
-        })
-    }
 }
 
 fn exit_code(verdict: Verdict) -> ExitCode {

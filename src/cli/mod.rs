@@ -6,6 +6,8 @@ mod crd;
 mod logging;
 mod target;
 mod traffic;
+mod traffic_file;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -30,17 +32,20 @@ enum Command {
     Traffic(traffic::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
+    /// Measure what a setting should be.
+    Tune(tune::Options),
 }
 
 impl Cli {
     /// Carries the command out, and says on standard error what kept it from being carried out.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        // A check's exit code 1 is a verdict; that it could not be asked is 2.
+        // Of a measuring command the exit code 1 is a verdict; that it could not be run is 2.
         let (result, trouble) = match self.command {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
             Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
+            Command::Tune(options) => (tune::run(&options), 2),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };
         result.unwrap_or_else(|error| {

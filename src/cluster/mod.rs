@@ -11,17 +11,20 @@ pub mod execute;
 mod objects;
 mod patch;
 mod pods;
+mod report;
 mod retry;
 mod snapshot;
 mod status;
+mod view;
 mod workloads;
 
 pub use error::{ClusterError, ErrorClass};
 pub use events::Events;
-pub use pods::WorkloadPodsReader;
+pub use report::Reports;
 pub use retry::Retries;
 pub use snapshot::Snapshot;
 pub use status::{read_rollout, write as write_status};
+pub use view::ClusterReader;
 
 use std::{future::Future, time::Duration};
 

@@ -1,6 +1,5 @@
 //! The pods of a workload: which run its present template, which are ready, which can never become so.
 
-use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -8,13 +7,9 @@ use kube::{
     api::{DeleteParams, ListParams, Preconditions},
 };
 
-use super::{
-    ClusterError, Namespace, RESTART_ANNOTATION, call,
-    workloads::{self, WorkloadRead},
-};
+use super::{ClusterError, Namespace, RESTART_ANNOTATION, call, workloads::WorkloadRead};
 use crate::{
     api::{WorkloadKind, WorkloadReference},
-    checks::{WorkloadPods, WorkloadSource},
     engine::{PodReference, Pods},
 };
 
@@ -119,43 +114,4 @@ pub(super) async fn delete(namespace: &Namespace, pod: &PodReference) -> Result<
     };
     call(format!("delete Pod/{}", pod.name), namespace.api::<Pod>().delete(&pod.name, &params)).await?;
     Ok(())
-}
-
-/// Reads the pods of a set of workloads whenever it is asked: what a `workload` check looks at.
-pub struct WorkloadPodsReader {
-    namespace: Namespace,
-    workloads: Vec<WorkloadReference>,
-}
-
-impl WorkloadPodsReader {
-    /// A reader of the pods of these workloads.
-    #[must_use]
-    pub fn new(namespace: Namespace, workloads: Vec<WorkloadReference>) -> Self {
-        Self { namespace, workloads }
-    }
-
-    async fn read(&self) -> Result<Vec<WorkloadPods>, String> {
-        let mut all = Vec::new();
-        for reference in &self.workloads {
-            let read =
-                workloads::read(&self.namespace, reference).await.map_err(|error| error.to_string())?;
-            let workload = read.ok_or_else(|| format!("{reference} does not exist"))?;
-            let found =
-                list(&self.namespace, reference, &workload).await.map_err(|error| error.to_string())?;
-            let pods = summarize(&workload, &found);
-            all.push(WorkloadPods {
-                workload: reference.to_string(),
-                desired: pods.desired,
-                ready: pods.ready,
-                restarts: pods.restarts,
-            });
-        }
-        Ok(all)
-    }
-}
-
-impl WorkloadSource for WorkloadPodsReader {
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>> {
-        Box::pin(self.read())
-    }
 }

@@ -1,47 +1,48 @@
 //! What an attempt does: asks the checks, or puts the load on, and brings back a report. Owns what it is about: nothing
 //! that changes meanwhile changes its question.
 
+mod carry_out;
+mod rounds;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{
-        Baseline, Check, CheckResult, Configuration, DatabaseRolloutSpec, Load, LoadResult, Stage, Traffic,
-        Verdict,
-    },
-    checks::{self, Moment, Progress, Sides},
-    cluster::{Namespace, Snapshot, WorkloadPodsReader},
+    api::{Access, Baseline, Check, Configuration, DatabaseRolloutSpec, Load, Prerequisite, Stage, Traffic},
+    checks::{Moment, Sides},
+    cluster::{ClusterReader, Namespace, Reports, Snapshot},
     duration,
     engine::{AttemptId, AttemptScope, Report},
-    load::{self, LoadProgress, LoadSpec},
+    load::LoadSpec,
     postgres::{ConnectionUri, Roles, Target},
 };
-
-/// Longest message or measurement of a check in the status.
-const EVIDENCE_MAX_CHARS: usize = 256;
 
 /// One attempt, ready to run.
 pub(super) struct Job {
     digest: String,
     work: Work,
+    /// Where the whole answers go.
+    reports: Reports,
 }
 
 enum Work {
-    Checks {
+    Prerequisites {
         checks: Vec<Check>,
-        sides: Sides,
+    },
+    Checks {
+        asked: Asked,
         asks_legacy: bool,
     },
     Soak {
-        checks: Vec<Check>,
-        sides: Sides,
+        asked: Asked,
         interval: Duration,
         until: Timestamp,
     },
     Final {
-        groups: Vec<(String, Vec<Check>, Sides)>,
+        groups: Vec<Asked>,
+        moment: Moment,
     },
     Load {
         spec: LoadSpec,
@@ -57,6 +58,13 @@ enum Work {
     },
 }
 
+/// A stage's checks, and what they are about.
+struct Asked {
+    stage: String,
+    checks: Vec<Check>,
+    sides: Sides,
+}
+
 impl Job {
     /// Takes what the attempt needs out of the snapshot that was decided about.
     pub fn new(
@@ -68,13 +76,13 @@ impl Job {
     ) -> Self {
         let work = prepare(namespace, snapshot, id, until)
             .unwrap_or_else(|why| Work::Impossible { name: id.kind(), why });
-        Self { digest: digest.to_owned(), work }
+        Self { digest: digest.to_owned(), work, reports: Reports::of(namespace, snapshot.rollout()) }
     }
 
     /// Runs it to its end. Dropping the future ends it at once.
     pub async fn run(self) -> Report {
         tracing::info!("the attempt begins");
-        let report = Report { digest: self.digest, ..carry_out(self.work).await };
+        let report = Report { digest: self.digest, ..carry_out::carry_out(self.work, &self.reports).await };
         for check in &report.checks {
             tracing::info!(check = check.name, verdict = ?check.verdict, "{}", check.message);
         }
@@ -92,30 +100,30 @@ fn prepare(
     until: Option<Timestamp>,
 ) -> Result<Work, String> {
     let spec = &snapshot.rollout().spec;
-    let sides = |stage: &Stage| sides(namespace, snapshot, stage);
+    let asked = |stage: &Stage, checks: &[Check]| {
+        let sides = sides(namespace, snapshot, stage)?;
+        Ok::<_, String>(Asked { stage: stage.name.clone(), checks: checks.to_vec(), sides })
+    };
     Ok(match &id.scope {
+        AttemptScope::Prerequisites => Work::Prerequisites {
+            checks: spec.prerequisites.iter().filter_map(Prerequisite::check).collect(),
+        },
         AttemptScope::Checks(name) => {
             let stage = stage(spec, name)?;
-            Work::Checks {
-                checks: stage.checks.clone(),
-                sides: sides(stage)?,
-                asks_legacy: !is_touched(snapshot),
-            }
+            Work::Checks { asked: asked(stage, &stage.checks)?, asks_legacy: !is_touched(snapshot) }
         }
         AttemptScope::Soak(name) => {
             let stage = stage(spec, name)?;
             let soak = stage.soak.as_ref().ok_or("the stage has no soak")?;
             Work::Soak {
-                checks: soak.checks.clone(),
-                sides: sides(stage)?,
+                asked: asked(stage, &soak.checks)?,
                 interval: duration::parse(&soak.interval).map_err(|error| error.to_string())?,
                 until: until.unwrap_or(Timestamp::MIN),
             }
         }
         AttemptScope::Final => {
-            let groups =
-                spec.stages.iter().map(|stage| Ok((stage.name.clone(), stage.checks.clone(), sides(stage)?)));
-            Work::Final { groups: groups.collect::<Result<_, String>>()? }
+            let groups = spec.stages.iter().map(|stage| asked(stage, &final_checks(stage)));
+            Work::Final { groups: groups.collect::<Result<_, String>>()?, moment: final_moment(spec) }
         }
         AttemptScope::Load(name) => {
             let load = stage(spec, name)?.load.as_ref().ok_or("the stage has no load")?;
@@ -131,6 +139,19 @@ fn prepare(
         }
         AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
     })
+}
+
+/// Where no stage writes to another server, legacy and candidate must still be the same.
+fn final_moment(spec: &DatabaseRolloutSpec) -> Moment {
+    let writes =
+        spec.candidate.is_some() && spec.stages.iter().any(|stage| stage.access == Access::ReadWrite);
+    if writes { Moment::After } else { Moment::Before }
+}
+
+fn final_checks(stage: &Stage) -> Vec<Check> {
+    let is_asked =
+        |check: &&Check| check.question().is_some_and(|question| question.is_asked_after_the_move());
+    stage.checks.iter().filter(is_asked).cloned().collect()
 }
 
 /// Before the first promotion legacy must be shown to serve: an automatic rollback will ask the same question, and a way
@@ -185,7 +206,7 @@ fn sides(namespace: &Namespace, snapshot: &Snapshot, stage: &Stage) -> Result<Si
         legacy: Some(target(snapshot, &spec.legacy)?),
         candidate: spec.candidate.as_ref().map(|candidate| target(snapshot, candidate)).transpose()?,
         traffic: spec.traffic.clone().into(),
-        workloads: Arc::new(WorkloadPodsReader::new(namespace.clone(), stage.workloads.clone())),
+        cluster: Arc::new(ClusterReader::new(namespace.clone(), spec, stage)),
     })
 }
 
@@ -203,92 +224,4 @@ fn target(snapshot: &Snapshot, configuration: &Configuration) -> Result<Target, 
     let uri = ConnectionUri::parse(text)
         .map_err(|error| format!("key {} of Secret/{}: {error}", reference.key, reference.name))?;
     Ok(Target { uri, tls, ca_pem, roles: Roles::Ordinary })
-}
-
-async fn carry_out(work: Work) -> Report {
-    match work {
-        Work::Checks { checks, sides, asks_legacy } => {
-            let mut answers = ask_all(&checks, &sides, Moment::Before).await;
-            if let Some(legacy) = sides.legacy.as_ref().filter(|_| asks_legacy) {
-                answers.push(checks::probe(legacy, "way-back").await.result());
-            }
-            checks_report(answers)
-        }
-        Work::Soak { checks, sides, interval, until } => soak(&checks, &sides, interval, until).await,
-        Work::Final { groups } => {
-            let mut answers = Vec::new();
-            for (stage, checks, sides) in &groups {
-                let asked = ask_all(checks, sides, Moment::After).await.into_iter();
-                answers.extend(
-                    asked.map(|answer| CheckResult { name: format!("{stage}/{}", answer.name), ..answer }),
-                );
-            }
-            checks_report(answers)
-        }
-        Work::Load { spec, target } => {
-            let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
-            Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
-        }
-        Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
-        Work::Impossible { name, why } => impossible(name, &why),
-    }
-}
-
-/// One after the other: checks share the databases with the application.
-async fn ask_all(questions: &[Check], sides: &Sides, moment: Moment) -> Vec<CheckResult> {
-    let mut answers = Vec::with_capacity(questions.len());
-    for check in questions {
-        answers.push(bounded(checks::run(check, sides, moment, &Progress::default()).await.result()));
-    }
-    answers
-}
-
-/// Rounds of all checks until the time is over, at least one; the first answer that is no pass ends it.
-async fn soak(questions: &[Check], sides: &Sides, interval: Duration, until: Timestamp) -> Report {
-    let mut rounds = 0;
-    loop {
-        let mut answers = ask_all(questions, sides, Moment::Before).await;
-        rounds += 1;
-        for answer in &mut answers {
-            answer.samples = answer.samples.max(rounds);
-        }
-        let passed = answers.iter().all(|answer| matches!(answer.verdict, Verdict::Pass | Verdict::Warn));
-        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-        if !passed || left.is_zero() {
-            return checks_report(answers);
-        }
-        tokio::time::sleep(interval.min(left)).await;
-    }
-}
-
-/// All evidence of a rollout must fit into its status.
-fn bounded(mut answer: CheckResult) -> CheckResult {
-    answer.message = clip(answer.message);
-    answer.measured = answer.measured.map(clip);
-    answer.expected = answer.expected.map(clip);
-    answer.baseline = answer.baseline.map(clip);
-    answer
-}
-
-fn clip(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_MAX_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-fn checks_report(checks: Vec<CheckResult>) -> Report {
-    Report { checks, ..Report::default() }
-}
-
-fn impossible(name: &str, why: &str) -> Report {
-    let check = CheckResult {
-        name: name.to_owned(),
-        verdict: Verdict::Error,
-        message: why.to_owned(),
-        ..CheckResult::default()
-    };
-    let load = LoadResult { verdict: Verdict::Error, message: why.to_owned(), ..LoadResult::default() };
-    Report { digest: String::new(), checks: vec![check], load: Some(load) }
 }

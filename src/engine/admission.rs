@@ -184,6 +184,10 @@ pub(super) fn begin_run(pass: &mut Pass<'_>) {
         attempt: baseline.attempt,
         ..crate::api::BaselineRecord::default()
     });
+    pass.next.prerequisites = pass.next.prerequisites.take().map(|record| crate::api::PrerequisitesRecord {
+        attempt: record.attempt,
+        ..crate::api::PrerequisitesRecord::default()
+    });
     pass.next.stages.iter_mut().for_each(reset);
     if pass.next.run > 1 {
         let run = pass.next.run;
@@ -212,7 +216,7 @@ pub(super) fn wait_for_world(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook
     let observed = pass.input.observed;
     if !observed.unmet.is_empty() {
         pass.look_again(WORLD_POLL);
-        return Some(waiting(pass, "PrerequisiteUnmet", &observed.unmet.join("; ")));
+        return Some(waiting(reasons::PREREQUISITE_UNMET, &observed.unmet.join("; "), WORLD_POLL));
     }
     let mut missing = observed.missing.clone();
     for stage in &plan.stages {
@@ -224,15 +228,16 @@ pub(super) fn wait_for_world(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook
         return None;
     }
     pass.look_again(WORLD_POLL);
-    Some(waiting(pass, "ReferenceMissing", &missing.join("; ")))
+    Some(waiting("ReferenceMissing", &missing.join("; "), WORLD_POLL))
 }
 
-fn waiting(_pass: &Pass<'_>, reason: &'static str, what: &str) -> Outlook {
+/// Nothing was begun, and what it waits for is looked at again and again.
+pub(super) fn waiting(reason: &'static str, what: &str, poll: std::time::Duration) -> Outlook {
     Outlook {
         stalled: Some(reason),
         ..Pass::outlook(
             Phase::Pending,
-            format!("nothing is touched; waits for: {what}. Looks again every {} s", WORLD_POLL.as_secs()),
+            format!("nothing is touched; waits for: {what}. Looks again every {} s", poll.as_secs()),
         )
     }
 }

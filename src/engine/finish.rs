@@ -16,7 +16,7 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
         return completed(pass, plan);
     }
     let record = pass.next.final_validation.clone().unwrap_or_default();
-    if !plan.has_checks() {
+    if !plan.has_final_checks() {
         pass.next.final_validation =
             Some(FinalValidation { digest: plan.fingerprint.clone(), passed: true, ..record });
         return complete(pass, plan);

@@ -8,6 +8,7 @@ mod baseline;
 mod finish;
 mod model;
 mod pass;
+mod prerequisites;
 pub mod reasons;
 mod rollback;
 mod stage;
@@ -65,6 +66,9 @@ fn next_step(pass: &mut Pass<'_>) -> Outlook {
         return outlook;
     }
     if let Some(outlook) = finish::after_window(pass, plan) {
+        return outlook;
+    }
+    if let Some(outlook) = prerequisites::step(pass, plan) {
         return outlook;
     }
     if let Some(outlook) = baseline::preserve(pass, plan).or_else(|| baseline::measure(pass, plan)) {

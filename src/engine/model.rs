@@ -178,6 +178,8 @@ impl fmt::Display for Pods {
 /// What an attempt is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttemptScope {
+    /// The prerequisites that have to be asked.
+    Prerequisites,
     /// Measuring legacy.
     Baseline,
     /// A stage's checks.
@@ -207,7 +209,10 @@ impl AttemptId {
     pub fn stage(&self) -> &str {
         match &self.scope {
             AttemptScope::Checks(stage) | AttemptScope::Load(stage) | AttemptScope::Soak(stage) => stage,
-            AttemptScope::Baseline | AttemptScope::Final | AttemptScope::LegacyProbe => "",
+            AttemptScope::Prerequisites
+            | AttemptScope::Baseline
+            | AttemptScope::Final
+            | AttemptScope::LegacyProbe => "",
         }
     }
 
@@ -215,6 +220,7 @@ impl AttemptId {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.scope {
+            AttemptScope::Prerequisites => "prerequisites",
             AttemptScope::Baseline => "baseline",
             AttemptScope::Checks(_) => "checks",
             AttemptScope::Load(_) => "load",

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::model::{AttemptId, AttemptScope, AttemptState, Decision, Effect, Input, Note, Outlook, Report};
 use crate::api::{
-    BaselineRecord, CheckResult, HistoryEntry, Intent, Phase, Recorded, RollbackPhase, StagePhase,
-    StageRecord, Verdict,
+    BaselineRecord, CheckResult, HistoryEntry, Intent, Phase, PrerequisitesRecord, Recorded, RollbackPhase,
+    StagePhase, StageRecord, Verdict,
 };
 
 /// Transitions kept in the status.
@@ -229,6 +229,10 @@ pub(super) fn wanted_attempts(recorded: &Recorded, outlook: &Outlook) -> Vec<Att
     // What a spec that was not accepted asks for is not asked.
     if matches!(outlook.phase, Phase::RolledBack | Phase::Completed) || outlook.rejected.is_some() {
         return wanted;
+    }
+    let asking = |record: &&PrerequisitesRecord| record.started_at.is_some() && recorded.legacy.is_none();
+    if let Some(record) = recorded.prerequisites.as_ref().filter(asking) {
+        wanted.push(AttemptId { scope: AttemptScope::Prerequisites, number: record.attempt });
     }
     let measuring = |baseline: &&BaselineRecord| baseline.result.is_none() && baseline.started_at.is_some();
     if let Some(baseline) = recorded.baseline.as_ref().filter(measuring) {

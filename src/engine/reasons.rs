@@ -1,5 +1,9 @@
 //! One vocabulary: reason of events, of conditions, of history entries, label of metrics.
 
+/// Something that must hold before the rollout begins does not.
+pub const PREREQUISITE_UNMET: &str = "PrerequisiteUnmet";
+/// All prerequisites that had to be asked hold.
+pub const PREREQUISITES_MET: &str = "PrerequisitesMet";
 /// The legacy configuration was copied.
 pub const LEGACY_PRESERVED: &str = "LegacyPreserved";
 /// Legacy was measured.

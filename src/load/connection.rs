@@ -16,7 +16,7 @@ use super::{
     model::{Class, Model, SharedModel},
     parameter::Value,
     prepared::{Prepared, PreparedClass, prepare},
-    schedule::Arrival,
+    schedule::Call,
     script::Frame,
     step::{Argument, Query, Step},
 };
@@ -154,11 +154,11 @@ impl Connection {
     /// Carries a class out and waits for its end, which is no later than the statement timeout, however many statements
     /// it has. `false` says that the connection is of no more use: the answer may still come, and would be taken for that
     /// of the next statement.
-    pub(super) async fn execute(&self, arrival: &Arrival) -> (Outcome, bool) {
+    pub(super) async fn execute(&self, call: &Call) -> (Outcome, bool) {
         self.session.refill_budget();
         let started = Instant::now();
         let limit = self.limits.statement_timeout;
-        match timeout(limit + GRACE, self.run(arrival)).await {
+        match timeout(limit + GRACE, self.run(call)).await {
             Ok((Ok(()), is_usable)) => (Outcome::Ok, is_usable),
             Ok((Err(Failure::Script(label)), is_usable)) => (Outcome::Error(label), is_usable),
             Ok((Err(Failure::Database(error)), is_usable)) => {
@@ -173,16 +173,16 @@ impl Connection {
     }
 
     /// Carries the steps of a class out, up to the first that fails; and whether the connection can go on being used.
-    async fn run(&self, arrival: &Arrival) -> (Result<(), Failure>, bool) {
-        let class = &self.model.classes[arrival.class];
+    async fn run(&self, call: &Call) -> (Result<(), Failure>, bool) {
+        let class = &self.model.classes[call.class];
         let mut run = Running {
             connection: self,
             class,
-            parameters: &arrival.parameters,
-            frame: class.is_script().then(|| Frame::new(class.variables.len(), class.scale, arrival.seed)),
+            parameters: &call.parameters,
+            frame: class.is_script().then(|| Frame::new(class.variables.len(), class.scale, call.seed)),
             is_open: false,
         };
-        for (step, prepared) in class.steps.iter().zip(&self.prepared[arrival.class].steps) {
+        for (step, prepared) in class.steps.iter().zip(&self.prepared[call.class].steps) {
             if let Err(failure) = run.step(step, prepared.as_ref()).await {
                 let is_clean = !run.is_open || self.session.client().batch_execute("ROLLBACK").await.is_ok();
                 return (Err(failure), is_clean && self.is_usable());

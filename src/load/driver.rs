@@ -26,7 +26,7 @@ use super::{
     connection::{Connection, OpenError},
     keys,
     measure::Tally,
-    model::{Model, SharedModel},
+    model::SharedModel,
     pacer::Pacer,
     schedule::Schedule,
     verdict::Stop,
@@ -72,12 +72,10 @@ pub(super) async fn drive(
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Books, NotRun> {
     let error = |message: String| NotRun { verdict: Verdict::Error, message };
-    let mut model = Model::new(&spec.traffic).map_err(|fault| error(fault.to_string()))?;
+    let model = keys::model(&spec.traffic, target, spec.seed).await;
+    let model = model.map_err(|fault| NotRun { verdict: fault.verdict(), message: fault.to_string() })?;
     let tally = Tally::new(model.classes.len())
         .map_err(|_| error("the histograms could not be set up; this is a bug of cutover".to_owned()))?;
-    let keys = keys::read(target, model.samples(), spec.seed).await;
-    model.keys = keys.map_err(|fault| NotRun { verdict: fault.verdict(), message: fault.to_string() })?;
-    let model = Arc::new(model);
     let connections = open_all(spec, target, &model).await?;
     let (sender, queue) = mpsc::channel(backlog(spec.rate));
     let start = Instant::now() + HEAD_START;

@@ -27,6 +27,12 @@ impl Latencies {
         self.0.saturating_record(micros.clamp(LOWEST_US, HIGHEST_US));
     }
 
+    /// Takes in what another one has recorded.
+    pub(super) fn add(&mut self, other: &Self) {
+        // Both have the same bounds, so nothing can fall outside.
+        let _ = self.0.add(&other.0);
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.0.len()
     }

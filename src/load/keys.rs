@@ -8,9 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_postgres::types::Type;
 
-use super::sampler::Keys;
+use super::{
+    model::{Model, SharedModel, TrafficError},
+    sampler::Keys,
+};
 use crate::{
-    api::{SampleParameter, Verdict},
+    api::{SampleParameter, Traffic, Verdict},
     postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Session, Target},
 };
 
@@ -24,6 +27,8 @@ const BYTE_BUDGET: u64 = 64 << 20;
 /// Why there are no keys.
 #[derive(thiserror::Error, Debug, PartialEq, Eq, Clone)]
 pub(super) enum KeysError {
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
     #[error("keys could not be sampled: {0}")]
     Connect(#[from] ConnectError),
     #[error("keys of {0} could not be sampled: {1}")]
@@ -44,13 +49,20 @@ impl KeysError {
     pub(super) fn verdict(&self) -> Verdict {
         match self {
             Self::Connect(_) | Self::Read(..) | Self::NoTable(_) | Self::NoColumn(_) => Verdict::Fail,
-            Self::NotATable(_) | Self::Empty(_) => Verdict::Error,
+            Self::Traffic(_) | Self::NotATable(_) | Self::Empty(_) => Verdict::Error,
         }
     }
 }
 
+/// The model of `traffic`, with the keys that the database of `target` has: ready to draw from.
+pub(super) async fn model(traffic: &Traffic, target: &Target, seed: u64) -> Result<SharedModel, KeysError> {
+    let mut model = Model::new(traffic)?;
+    model.keys = read(target, model.samples(), seed).await?;
+    Ok(Arc::new(model))
+}
+
 /// The keys of each of `samples`, in their order.
-pub(super) async fn read(target: &Target, samples: &[SampleParameter], seed: u64) -> Result<Keys, KeysError> {
+async fn read(target: &Target, samples: &[SampleParameter], seed: u64) -> Result<Keys, KeysError> {
     if samples.is_empty() {
         return Ok(Keys::default());
     }

@@ -14,6 +14,7 @@ use crate::{api::LoadResult, postgres::Target};
 
 mod act;
 mod capture;
+mod closed;
 mod connection;
 mod course;
 mod distribution;
@@ -36,8 +37,11 @@ mod worker;
 mod zipf;
 
 pub use capture::{CaptureError, CaptureOptions, Captured, capture};
+pub use closed::{ClosedLoop, closed_loop};
 pub use course::{Course, ShapeError};
 pub use model::{TrafficError, check};
+pub(crate) use parameter::Value;
+pub(crate) use script::statements_of;
 pub use script::{ScriptError, from_pgbench};
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};

@@ -16,6 +16,8 @@ use super::{
 };
 use crate::api::{Access, Parameter, SampleParameter, Script, Statement, Traffic};
 
+/// Most classes.
+const MAX_CLASSES: usize = 64;
 /// Most statements of all classes together: each is prepared on each connection.
 const MAX_QUERIES: usize = 256;
 /// Most tables and columns that keys are sampled from.
@@ -27,6 +29,9 @@ pub enum TrafficError {
     /// No statements.
     #[error("the traffic model has no statements; give it at least one")]
     Empty,
+    /// More classes than a comparison can tell apart.
+    #[error("the traffic model has more than {MAX_CLASSES} statements and scripts")]
+    TooManyClasses,
     /// More statements than connections could prepare in time.
     #[error("the traffic model has more than {MAX_QUERIES} statements in all")]
     TooManyStatements,
@@ -135,6 +140,9 @@ impl Model {
         }
         for script in &traffic.scripts {
             model.add(of_script(script, traffic.access)?, script.weight)?;
+        }
+        if model.classes.len() > MAX_CLASSES {
+            return Err(TrafficError::TooManyClasses);
         }
         let queries = model.classes.iter().flat_map(|class| &class.steps);
         if queries.filter(|step| matches!(step, Step::Send(_))).count() > MAX_QUERIES {

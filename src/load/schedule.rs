@@ -16,11 +16,17 @@ use super::{
 };
 use crate::api::ArrivalProcess;
 
-/// One execution of a class.
+/// A call and when it is due.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Arrival {
-    /// When, from the start.
+    /// From the start.
     pub(super) at: Duration,
+    pub(super) call: Call,
+}
+
+/// One execution of a class.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Call {
     /// Which of the model's classes.
     pub(super) class: usize,
     /// The parameters of its statements, one after the other.
@@ -29,33 +35,53 @@ pub(super) struct Arrival {
     pub(super) seed: u64,
 }
 
+/// Calls, one after the other, whenever they may be due.
+#[derive(Debug, Clone)]
+pub(super) struct Calls {
+    model: Arc<Model>,
+    rng: ChaCha8Rng,
+    /// Of each class so far.
+    counts: Vec<i64>,
+}
+
+impl Calls {
+    pub(super) fn new(model: Arc<Model>, rng: ChaCha8Rng) -> Self {
+        Self { counts: vec![0; model.classes.len()], model, rng }
+    }
+
+    pub(super) fn draw(&mut self) -> Call {
+        let class = self.model.class_at(self.rng.random_range(0..self.model.total()));
+        let count = self.counts[class];
+        self.counts[class] += 1;
+        let samplers = &self.model.classes[class].samplers;
+        let parameters =
+            samplers.iter().map(|sampler| sampler.draw(&mut self.rng, count, &self.model.keys)).collect();
+        Call { class, parameters, seed: self.rng.random() }
+    }
+}
+
 /// The arrivals, in order.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
-    model: Arc<Model>,
-    rng: ChaCha8Rng,
+    calls: Calls,
     rate: f64,
     length: Duration,
     process: ArrivalProcess,
     cursor: Cursor,
     /// Arrivals that the full rate would have brought by now.
     due: f64,
-    /// Arrivals of each class so far.
-    counts: Vec<i64>,
 }
 
 impl Schedule {
     /// `rate` is in arrivals per second, where the course is at its full height.
     pub(super) fn new(model: Arc<Model>, rate: u32, course: &Course, length: Duration, seed: u64) -> Self {
         Self {
-            rng: ChaCha8Rng::seed_from_u64(seed),
+            calls: Calls::new(model, ChaCha8Rng::seed_from_u64(seed)),
             rate: f64::from(rate.max(1)),
             length,
             process: course.process(),
             cursor: Cursor::new(course.clone()),
             due: 0.0,
-            counts: vec![0; model.classes.len()],
-            model,
         }
     }
 
@@ -64,7 +90,7 @@ impl Schedule {
         match self.process {
             // The gaps of a Poisson process are exponential; 1 - u is above zero, so the logarithm is finite.
             ArrivalProcess::Poisson => {
-                let u: f64 = self.rng.random();
+                let u: f64 = self.calls.rng.random();
                 self.due -= (1.0 - u).ln();
                 self.cursor.moment(self.due / self.rate)
             }
@@ -83,13 +109,7 @@ impl Iterator for Schedule {
     fn next(&mut self) -> Option<Arrival> {
         let length = self.length;
         let at = self.moment().filter(|at| *at < length)?;
-        let class = self.model.class_at(self.rng.random_range(0..self.model.total()));
-        let count = self.counts[class];
-        self.counts[class] += 1;
-        let samplers = &self.model.classes[class].samplers;
-        let parameters =
-            samplers.iter().map(|sampler| sampler.draw(&mut self.rng, count, &self.model.keys)).collect();
-        Some(Arrival { at, class, parameters, seed: self.rng.random() })
+        Some(Arrival { at, call: self.calls.draw() })
     }
 }
 

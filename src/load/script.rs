@@ -22,6 +22,7 @@ mod pgbench;
 pub(super) use expression::Expression;
 pub(super) use frame::Frame;
 pub use pgbench::from_pgbench;
+pub(crate) use pgbench::statements_of;
 
 use meta::Meta;
 

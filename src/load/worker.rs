@@ -72,7 +72,7 @@ pub(super) async fn work(run: Arc<Run>, connection: Connection) {
             return;
         };
         let sent = Instant::now();
-        let (outcome, is_usable) = ready.execute(&due.arrival).await;
+        let (outcome, is_usable) = ready.execute(&due.arrival.call).await;
         record(&run, &due, outcome, idle_since, sent);
         connection = is_usable.then_some(ready);
     }
@@ -104,7 +104,7 @@ fn record(run: &Run, due: &Due, outcome: Outcome, idle_since: Instant, sent: Ins
     let last_us = u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
     run.last_us.fetch_max(last_us, Ordering::Relaxed);
     let mut tally = run.tally();
-    tally.record(due.arrival.class, outcome, times, run.spec.statement_timeout);
+    tally.record(due.arrival.call.class, outcome, times, run.spec.statement_timeout);
     if tally.is_gross_fault() {
         run.over.cancel();
     }

@@ -19,7 +19,10 @@ pub use fault::Fault;
 pub use timeline::timeline;
 
 use crate::{
-    api::{ActiveConfig, DatabaseRolloutSpec, OnFailure, TlsMode, ValueSource, WorkloadReference},
+    api::{
+        ActiveConfig, Check, DatabaseRolloutSpec, OnFailure, Prerequisite, TlsMode, ValueSource,
+        WorkloadReference,
+    },
     digest, duration,
 };
 
@@ -30,6 +33,8 @@ pub struct Plan {
     pub fingerprint: String,
     /// The stages, every one after those that it depends on.
     pub stages: Vec<PlannedStage>,
+    /// Identifies the prerequisites that have to be asked; `None` where there are none.
+    pub prerequisites: Option<String>,
     /// The measurement of legacy.
     pub baseline: Option<PlannedBaseline>,
     /// Whether the candidate is another connection, so that writes to it are lost by going back.
@@ -58,8 +63,8 @@ impl Plan {
 
     /// Whether there is anything for the final validation to ask.
     #[must_use]
-    pub fn has_checks(&self) -> bool {
-        self.stages.iter().any(|stage| stage.has_checks)
+    pub fn has_final_checks(&self) -> bool {
+        self.stages.iter().any(|stage| stage.has_final_checks)
     }
 }
 
@@ -77,8 +82,8 @@ pub struct PlannedStage {
     pub values: BTreeMap<ObjectReference, BTreeMap<String, ValueSource>>,
     /// Whether going back loses what its workloads wrote meanwhile.
     pub writes: bool,
-    /// Whether it has checks.
-    pub has_checks: bool,
+    /// Whether it has checks that the final validation asks.
+    pub has_final_checks: bool,
     /// The duration of its load.
     pub load: Option<Duration>,
     /// How long it is watched.
@@ -153,6 +158,7 @@ pub fn build(name: &str, spec: &DatabaseRolloutSpec) -> Result<Plan, Vec<Fault>>
         Ok(Plan {
             fingerprint: fingerprint(spec),
             stages,
+            prerequisites: prerequisites_digest(spec),
             baseline,
             moves_database: spec.candidate.is_some(),
             rollback_window: rollback_window.unwrap_or_default(),
@@ -161,6 +167,12 @@ pub fn build(name: &str, spec: &DatabaseRolloutSpec) -> Result<Plan, Vec<Fault>>
     } else {
         Err(faults)
     }
+}
+
+fn prerequisites_digest(spec: &DatabaseRolloutSpec) -> Option<String> {
+    let asked: Vec<Check> = spec.prerequisites.iter().filter_map(Prerequisite::check).collect();
+    let text = || serde_json::to_vec(&asked).unwrap_or_else(|_| format!("{asked:?}").into_bytes());
+    (!asked.is_empty()).then(|| digest::public(&text()))
 }
 
 fn plan_baseline(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) -> Option<PlannedBaseline> {

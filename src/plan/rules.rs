@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Fault, duration};
 use crate::{
-    api::{DatabaseRolloutSpec, LatencyLimits, Load, SecretKeyReference, Stage},
+    api::{DatabaseRolloutSpec, LatencyLimits, Load, Prerequisite, SecretKeyReference, Stage},
     load::{self, Course},
 };
 
@@ -72,7 +72,8 @@ fn sources_are_not_targets(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) 
 }
 
 fn own_prerequisite(name: &str, spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
-    for prerequisite in spec.prerequisites.iter().filter(|p| p.rollout.name == name) {
+    let waits_for_itself = |p: &&Prerequisite| p.rollout.as_ref().is_some_and(|rollout| rollout.name == name);
+    for prerequisite in spec.prerequisites.iter().filter(waits_for_itself) {
         faults.push(Fault::new(
             "OwnPrerequisite",
             format!("prerequisite {} waits for this rollout itself", prerequisite.name),

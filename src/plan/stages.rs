@@ -41,7 +41,10 @@ fn plan_stage(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>
         },
         values,
         writes: stage.access == Access::ReadWrite && spec.candidate.is_some(),
-        has_checks: !stage.checks.is_empty(),
+        has_final_checks: stage
+            .checks
+            .iter()
+            .any(|check| check.question().is_some_and(|question| question.is_asked_after_the_move())),
         load: stage
             .load
             .as_ref()

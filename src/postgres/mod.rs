@@ -25,4 +25,5 @@ pub use limits::{Limits, Scope};
 pub use role::{RoleError, Roles};
 pub use session::{ServerFacts, Session};
 pub use tls::{TlsError, TlsSeen};
+pub(crate) use tls::{explain as explain_tls, verify_with_system_store};
 pub use uri::{ConnectionUri, UriError};

@@ -127,6 +127,16 @@ fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(TlsError::CaUnusable) } else { Ok(roots) }
 }
 
+/// Verifies servers against the system's trust store: for endpoints that are not PostgreSQL.
+pub(crate) fn verify_with_system_store() -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| TlsError::Setup)?
+        .with_root_certificates(system_roots()?)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// The system's store, read once: it is a few hundred files, and the same for every connection.
 fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
@@ -193,7 +203,7 @@ impl ServerCertVerifier for Witness {
 }
 
 /// What a failed handshake means and what to do about it, in a fixed text.
-pub(super) fn explain(error: &rustls::Error) -> &'static str {
+pub(crate) fn explain(error: &rustls::Error) -> &'static str {
     use rustls::Error;
     match error {
         Error::InvalidCertificate(certificate) => explain_certificate(certificate),

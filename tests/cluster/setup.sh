@@ -13,6 +13,7 @@ runc               runc
 libc-bin           ldd
 postgresql         /usr/lib/postgresql/*/bin/initdb initdb
 postgresql-contrib /usr/share/postgresql/*/extension/pg_stat_statements.control
+pgbouncer          pgbouncer
 '
 
 has() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use cutover::{
     api::{Check, SqlCheck, SqlTarget, Verdict},
-    checks::CheckReport,
+    checks::{CheckReport, Moment},
     postgres::Target,
 };
 
@@ -274,4 +274,33 @@ async fn data_in_a_servers_message_is_not_shown() {
         "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'canary'; RETURN 1; END $$";
     database.execute(dynamic).await;
     assert_verdict(&ask("SELECT f()").await, Verdict::Fail, &["42601"]);
+}
+
+/// After the move, with a legacy that holds other rows, or is gone.
+async fn ask_after(sql: SqlCheck) -> CheckReport {
+    let server = Server::shared();
+    let (legacy, candidate) = (server.database().await, server.database().await);
+    for (database, count) in [(&legacy, 2), (&candidate, 3)] {
+        let name = &database.name;
+        database
+            .execute(&format!(
+                "CREATE TABLE orders AS SELECT generate_series(1, {count}) AS id; ALTER TABLE orders OWNER TO {name}"
+            ))
+            .await;
+    }
+    let check = Check { name: "question".to_owned(), sql: Some(sql), ..Check::default() };
+    asking::ask_at(Moment::After, &check, &sides(legacy.target(), candidate.target())).await
+}
+
+#[tokio::test]
+async fn after_the_move_the_candidate_alone_is_asked_where_both_were() {
+    let report = ask_after(same("SELECT count(*) FROM orders")).await;
+    assert_verdict(&report, Verdict::Pass, &["1 rows; legacy is not asked"]);
+    assert_eq!((report.measured.as_deref(), report.expected.as_deref()), (Some("3"), Some("an answer")));
+    let both = SqlCheck { against: SqlTarget::Both, ..equals("SELECT count(*) FROM orders", "3") };
+    assert_verdict(&ask_after(both).await, Verdict::Pass, &["answers 3, as expected; legacy is not asked"]);
+    let report = ask_after(same("SELECT count(*) FROM missing")).await;
+    assert_eq!(report.verdict, Verdict::Fail, "{}", report.message);
+    let legacy = SqlCheck { against: SqlTarget::Legacy, ..equals("SELECT count(*) FROM orders", "2") };
+    assert_verdict(&ask_after(legacy).await, Verdict::Pass, &["answers 2, as expected"]);
 }

@@ -49,6 +49,39 @@ fn refused_at_admission() -> Vec<(&'static str, Value, &'static str)> {
             check(json!({"sql": {"query": "SELECT 1", "equals": "1", "min": "1"}})),
             "in one way",
         ),
+        (
+            "a failureLimit without a soak",
+            check(json!({"connectivity": {}, "failureLimit": 1})),
+            "belongs to soak.checks",
+        ),
+        (
+            "credentials in a URL",
+            check(json!({"http": {"url": "http://user:word@api/"}})),
+            "a spec is no place for a secret",
+        ),
+        (
+            "credentials in a URL of a prerequisite",
+            with(
+                spec(&[api()]),
+                json!({"prerequisites": [{"name": "p",
+                "prometheus": {"url": "https://token@p:9090", "query": "up", "min": "1"}}]}),
+            ),
+            "a spec is no place for a secret",
+        ),
+        (
+            "a prerequisite of two kinds",
+            with(
+                spec(&[api()]),
+                json!({"prerequisites": [{"name": "p",
+                "rollout": {"name": "other"}, "http": {"url": "http://api/"}}]}),
+            ),
+            "exactly one kind of prerequisite",
+        ),
+        (
+            "a metric without a bound",
+            check(json!({"prometheus": {"url": "http://p:9090", "query": "up"}})),
+            "give a bound",
+        ),
         ("a field that does not exist", one(json!({"lod": {}})), "lod"),
         (
             "an approval of nobody",

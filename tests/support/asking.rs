@@ -4,28 +4,18 @@ use std::sync::Arc;
 
 use cutover::{
     api::Check,
-    checks::{self, CheckReport, Moment, Progress, Sides, WorkloadPods, WorkloadSource},
+    checks::{self, CheckReport, Moment, NoCluster, Progress, Sides},
     postgres::Target,
 };
-use futures::future::BoxFuture;
 
 use crate::postgres::assert_shows_no_secret;
-
-/// Where there is no cluster.
-pub struct NoWorkloads;
-
-impl WorkloadSource for NoWorkloads {
-    fn observe(&self) -> BoxFuture<'_, Result<Vec<WorkloadPods>, String>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-}
 
 pub fn sides(legacy: Target, candidate: Target) -> Sides {
     Sides {
         legacy: Some(legacy),
         candidate: Some(candidate),
         traffic: Arc::new([]),
-        workloads: Arc::new(NoWorkloads),
+        cluster: Arc::new(NoCluster::default()),
     }
 }
 

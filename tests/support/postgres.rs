@@ -38,6 +38,8 @@ pub struct Server {
     superuser: String,
     password: String,
     pub ca_file: PathBuf,
+    #[allow(dead_code, reason = "for a test that makes a standby")]
+    pub data_dir: PathBuf,
     /// Ends with this process, and takes the server with it.
     #[serde(skip)]
     #[allow(dead_code, reason = "held, not used")]
@@ -65,7 +67,7 @@ impl Server {
         Self::start_with(purpose, &[])
     }
 
-    /// A server of one's own with settings of its own, such as `shared_preload_libraries=pg_stat_statements`.
+    /// A server of one's own with further settings, each as `name=value`.
     pub fn start_with(purpose: &str, settings: &[&str]) -> Self {
         let name = format!("{purpose}-{}", std::process::id());
         let arguments = ["--dir", &directory(), "--name", &name];
@@ -79,14 +81,42 @@ impl Server {
             .spawn()
             .expect("sh starts");
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
-        let output = Command::new(tool()).args(["postgres", "up"]).args(arguments).args(settings).output();
-        let output = output.unwrap_or_else(|error| {
-            panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
-        });
+        let output = Command::new(tool())
+            .args(["postgres", "up"])
+            .args(arguments)
+            .args(settings)
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("{} does not run ({error}); build it or set CUTOVER_LOCALCLUSTER", tool())
+            });
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut server: Self = serde_json::from_slice(&output.stdout).expect("the tool prints one JSON line");
         server.undertaker = Some(undertaker);
         server
+    }
+
+    /// Starts it again after [`Server::stop`], with data of `origin`, whose passwords are its own from then on.
+    #[allow(dead_code, reason = "for a test that makes a standby")]
+    pub fn start_as_copy_of(&mut self, origin: &Self) {
+        let status = Command::new(tool())
+            .args(["postgres", "up", "--dir", &directory(), "--name", &self.name])
+            .stdout(Stdio::null())
+            .status()
+            .expect("the tool runs");
+        assert!(status.success());
+        self.password.clone_from(&origin.password);
+    }
+
+    /// The database of that name, which came with a copy.
+    #[allow(dead_code, reason = "for a test that makes a standby")]
+    pub fn existing_database(&self, name: &str) -> Database<'_> {
+        Database {
+            server: self,
+            name: name.to_owned(),
+            host: self.host.clone(),
+            port: self.port,
+            parameters: "",
+        }
     }
 
     /// Stops the server; its data stay.
@@ -96,6 +126,15 @@ impl Server {
             .status()
             .expect("the tool runs");
         assert!(status.success());
+    }
+
+    /// What another server connects with, as the superuser.
+    #[allow(dead_code, reason = "for tests of replication")]
+    pub fn conninfo(&self, database: &str) -> String {
+        let Self { host, port, superuser, password, .. } = self;
+        format!(
+            "host={host} port={port} user={superuser} password={password} dbname={database} sslmode=require"
+        )
     }
 
     pub fn ca_pem(&self) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! Two databases, a check between them, and what it must find.
 
+use std::time::Duration;
+
 use cutover::{
     api::{Check, Verdict},
     checks::{CheckReport, Finding},
+    postgres::{ConnectOptions, Session, Target},
 };
 
 use crate::{
@@ -38,6 +41,20 @@ impl Pair {
     pub async fn ask(&self, check: Check) -> CheckReport {
         ask(&check, &sides(self.legacy.target(), self.candidate.target())).await
     }
+}
+
+/// Sessions of an application of that name, held open until they are dropped.
+pub async fn sessions(target: &Target, application: &str, count: usize) -> Vec<Session> {
+    let options =
+        ConnectOptions { purpose: "test", step_timeout: Duration::from_secs(30), byte_budget: 1 << 20 };
+    let mut sessions = Vec::new();
+    for _ in 0..count {
+        let session = Session::connect(target, &options).await.expect("a session");
+        let rename = format!("SET application_name = '{application}'");
+        session.client().batch_execute(&rename).await.expect("another name");
+        sessions.push(session);
+    }
+    sessions
 }
 
 /// The findings of a kind.

@@ -1,1 +1,286 @@
 //! `privileges`.
+
+use cutover::{
+    api::{Check, PrivilegesCheck, Verdict},
+    checks::{CheckReport, Severity},
+};
+
+use crate::{
+    pair::{Pair, assert_only, of_kind},
+    postgres::Server,
+};
+
+const ROLE: &str = "the connection's role";
+const ORDERS: &str = "CREATE TABLE orders (id int, note text)";
+
+fn check() -> Check {
+    Check { name: "allowed".to_owned(), privileges: Some(PrivilegesCheck::default()), ..Check::default() }
+}
+
+async fn compared(both: &str, legacy: &str, candidate: &str) -> CheckReport {
+    Pair::of(both, legacy, candidate).await.ask(check()).await
+}
+
+fn assert_passes(report: &CheckReport) {
+    assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
+}
+
+#[tokio::test]
+async fn owners_of_everything_may_do_the_same_whatever_their_names() {
+    let both =
+        format!("SET ROLE {{owner}}; {ORDERS}; CREATE SEQUENCE numbers; CREATE TYPE mood AS ENUM ('fair')");
+    let report = compared(&both, "", "").await;
+    assert_passes(&report);
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_table_privilege_that_is_missing_fails() {
+    let report = compared(
+        ORDERS,
+        "GRANT SELECT, UPDATE, DELETE ON orders TO {owner}",
+        "GRANT SELECT ON orders TO {owner}",
+    )
+    .await;
+    let finding = assert_only(&report, Verdict::Fail, "privilege-missing", "public.orders");
+    assert_eq!(finding.evidence["missing"], "UPDATE, DELETE");
+}
+
+#[tokio::test]
+async fn a_privilege_that_public_has_counts_like_a_grant() {
+    let (public, own) = ("GRANT SELECT ON orders TO PUBLIC", "GRANT SELECT ON orders TO {owner}");
+    assert_passes(&compared(ORDERS, public, own).await);
+}
+
+#[tokio::test]
+async fn a_privilege_that_is_new_is_noted() {
+    let report = compared(ORDERS, "", "GRANT SELECT ON orders TO {owner}").await;
+    assert_passes(&report);
+    assert_eq!(of_kind(&report, "privilege-added").len(), 1);
+}
+
+#[tokio::test]
+async fn an_object_that_one_side_lacks_is_the_schema_checks_business() {
+    let report = compared("", &format!("SET ROLE {{owner}}; {ORDERS}"), "CREATE TABLE other (id int)").await;
+    assert_passes(&report);
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+#[tokio::test]
+async fn objects_of_extensions_do_not_count() {
+    let revoke = "REVOKE EXECUTE ON FUNCTION hstore(text, text) FROM PUBLIC";
+    assert_passes(&compared("CREATE EXTENSION hstore", "", revoke).await);
+}
+
+#[tokio::test]
+async fn every_kind_of_object_is_looked_at() {
+    for (both, legacy, candidate, object, missing) in [
+        (
+            "CREATE SEQUENCE numbers",
+            "GRANT USAGE ON SEQUENCE numbers TO {owner}",
+            "",
+            "public.numbers",
+            "USAGE",
+        ),
+        ("CREATE VIEW v AS SELECT 1 AS one", "GRANT SELECT ON v TO {owner}", "", "public.v", "SELECT"),
+        (
+            "CREATE SCHEMA shop",
+            "GRANT USAGE, CREATE ON SCHEMA shop TO {owner}",
+            "",
+            "schema shop",
+            "USAGE, CREATE",
+        ),
+        (
+            "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql RETURN 1",
+            "",
+            "REVOKE EXECUTE ON FUNCTION f FROM PUBLIC",
+            "function public.f(integer)",
+            "EXECUTE",
+        ),
+        (
+            "CREATE TYPE mood AS ENUM ('fair')",
+            "",
+            "REVOKE USAGE ON TYPE mood FROM PUBLIC",
+            "type public.mood",
+            "USAGE",
+        ),
+        ("CREATE DOMAIN d AS int", "", "REVOKE USAGE ON DOMAIN d FROM PUBLIC", "type public.d", "USAGE"),
+        ("", "", "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC", "language plpgsql", "USAGE"),
+        ("", "", "REVOKE TEMPORARY ON DATABASE {owner} FROM PUBLIC, {owner}", "database", "TEMPORARY"),
+        (
+            "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw",
+            "GRANT USAGE ON FOREIGN SERVER far TO {owner}",
+            "",
+            "server far",
+            "USAGE",
+        ),
+    ] {
+        let report = compared(both, legacy, candidate).await;
+        let finding = assert_only(&report, Verdict::Fail, "privilege-missing", object);
+        assert_eq!(finding.evidence["missing"], missing);
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_may_not_be_read_any_more_fails() {
+    let report = compared(
+        ORDERS,
+        "GRANT SELECT (id, note) ON orders TO {owner}",
+        "GRANT SELECT (id) ON orders TO {owner}",
+    )
+    .await;
+    let finding = assert_only(&report, Verdict::Fail, "privilege-missing", "public.orders.note");
+    assert_eq!(finding.evidence["missing"], "SELECT");
+}
+
+#[tokio::test]
+async fn grants_on_columns_that_the_candidate_lacks_altogether_fail() {
+    let report = compared(ORDERS, "GRANT SELECT (id) ON orders TO {owner}", "").await;
+    assert_only(&report, Verdict::Fail, "privilege-missing", "public.orders.id");
+}
+
+#[tokio::test]
+async fn a_table_that_may_be_read_needs_no_grants_on_columns() {
+    let report =
+        compared(ORDERS, "GRANT SELECT (id) ON orders TO {owner}", "GRANT SELECT ON orders TO {owner}").await;
+    assert_passes(&report);
+}
+
+#[tokio::test]
+async fn grants_on_columns_do_not_make_up_for_the_table() {
+    let report =
+        compared(ORDERS, "GRANT SELECT ON orders TO {owner}", "GRANT SELECT (id) ON orders TO {owner}").await;
+    let findings = of_kind(&report, "privilege-missing");
+    assert!(findings.iter().any(|finding| finding.object == "public.orders"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn names_that_need_quotes_are_told_apart() {
+    let both = r#"CREATE TABLE "a.b" (id int); CREATE SCHEMA a; CREATE TABLE a.b (id int)"#;
+    let legacy = r#"GRANT SELECT ON "a.b" TO {owner}"#;
+    let report = compared(both, legacy, "GRANT SELECT ON a.b TO {owner}").await;
+    assert_only(&report, Verdict::Fail, "privilege-missing", r#"public."a.b""#);
+}
+
+#[tokio::test]
+async fn not_to_own_a_table_any_more_fails() {
+    let report =
+        compared(ORDERS, "ALTER TABLE orders OWNER TO {owner}", "GRANT ALL ON orders TO {owner}").await;
+    assert_only(&report, Verdict::Fail, "ownership-missing", "public.orders");
+}
+
+#[tokio::test]
+async fn to_own_through_a_membership_is_to_own() {
+    let group = "CREATE ROLE owners_of_{owner}; GRANT owners_of_{owner} TO {owner}; \
+                 ALTER TABLE orders OWNER TO owners_of_{owner}";
+    let report = compared(ORDERS, "ALTER TABLE orders OWNER TO {owner}", group).await;
+    assert_passes(&report);
+}
+
+const GUARDED: &str = "CREATE TABLE orders (id int); ALTER TABLE orders ENABLE ROW LEVEL SECURITY; \
+                       GRANT SELECT ON orders TO {owner}";
+
+#[tokio::test]
+async fn row_security_that_newly_applies_fails() {
+    let report = compared(GUARDED, "ALTER ROLE {owner} BYPASSRLS", "").await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(of_kind(&report, "row-security-applies")[0].object, "public.orders");
+    assert_eq!(of_kind(&report, "role-attribute-missing")[0].evidence["attribute"], "BYPASSRLS");
+}
+
+#[tokio::test]
+async fn row_security_that_no_longer_applies_warns() {
+    let report = compared(GUARDED, "", "ALTER ROLE {owner} BYPASSRLS").await;
+    assert_eq!(report.verdict, Verdict::Warn);
+    assert_eq!(of_kind(&report, "row-security-bypassed")[0].object, "public.orders");
+    assert_eq!(of_kind(&report, "role-attribute-added")[0].evidence["attribute"], "BYPASSRLS");
+}
+
+#[tokio::test]
+async fn forced_row_security_applies_to_the_owner() {
+    let both = format!("{GUARDED}; ALTER TABLE orders OWNER TO {{owner}}");
+    let report = compared(&both, "", "ALTER TABLE orders FORCE ROW LEVEL SECURITY").await;
+    assert_only(&report, Verdict::Fail, "row-security-applies", "public.orders");
+}
+
+#[tokio::test]
+async fn an_attribute_that_is_missing_fails_and_one_that_is_new_warns() {
+    let createdb = "ALTER ROLE {owner} CREATEDB";
+    assert_only(&compared("", createdb, "").await, Verdict::Fail, "role-attribute-missing", ROLE);
+    assert_only(&compared("", "", createdb).await, Verdict::Warn, "role-attribute-added", ROLE);
+}
+
+#[tokio::test]
+async fn a_lower_connection_limit_warns() {
+    let report = compared("", "", "ALTER ROLE {owner} CONNECTION LIMIT 5").await;
+    assert_only(&report, Verdict::Warn, "connection-limit-lower", ROLE);
+    let report = compared(
+        "",
+        "ALTER DATABASE {owner} CONNECTION LIMIT 9",
+        "ALTER DATABASE {owner} CONNECTION LIMIT 5",
+    )
+    .await;
+    assert_only(&report, Verdict::Warn, "connection-limit-lower", "database");
+    let report = compared("", "ALTER ROLE {owner} CONNECTION LIMIT 5", "").await;
+    assert_passes(&report);
+}
+
+#[tokio::test]
+async fn a_password_that_is_about_to_expire_fails() {
+    let report = compared("", "", "ALTER ROLE {owner} VALID UNTIL 'tomorrow'").await;
+    assert_only(&report, Verdict::Fail, "password-expiring", ROLE);
+    assert_passes(&compared("", "", "ALTER ROLE {owner} VALID UNTIL 'infinity'").await);
+    assert_passes(&compared("", "", "ALTER ROLE {owner} VALID UNTIL '2999-01-01'").await);
+}
+
+#[tokio::test]
+async fn a_membership_that_is_missing_fails_and_one_that_is_new_is_noted() {
+    let grant = "GRANT pg_read_all_stats TO {owner}";
+    assert_only(&compared("", grant, "").await, Verdict::Fail, "membership-missing", "pg_read_all_stats");
+    let report = compared("", "", grant).await;
+    assert_passes(&report);
+    assert_eq!(of_kind(&report, "membership-added")[0].object, "pg_read_all_stats");
+}
+
+#[tokio::test]
+async fn a_membership_that_works_only_after_set_role_warns() {
+    let report = compared("GRANT pg_read_all_stats TO {owner}", "", "ALTER ROLE {owner} NOINHERIT").await;
+    let finding = of_kind(&report, "membership-missing")[0];
+    assert_eq!((finding.severity, finding.object.as_str()), (Severity::Warn, "pg_read_all_stats"));
+}
+
+#[tokio::test]
+async fn a_group_that_the_candidate_lacks_warns() {
+    let other = Box::leak(Box::new(Server::start("privileges")));
+    let pair = Pair { legacy: Server::shared().database().await, candidate: other.database().await };
+    let name = &pair.legacy.name;
+    let group = format!("CREATE ROLE group_of_{name}; GRANT group_of_{name} TO {name}");
+    Server::shared().execute("postgres", &group).await;
+    let report = pair.ask(check()).await;
+    assert_only(&report, Verdict::Warn, "membership-missing", &format!("group_of_{name}"));
+}
+
+#[tokio::test]
+async fn what_counts_is_the_role_that_a_session_ends_up_with() {
+    let candidate = "CREATE ROLE worker_of_{owner}; GRANT worker_of_{owner} TO {owner}; \
+                     ALTER ROLE {owner} SET role = 'worker_of_{owner}'; GRANT SELECT ON orders TO {owner}";
+    let report = compared(ORDERS, "GRANT SELECT ON orders TO {owner}", candidate).await;
+    let findings = of_kind(&report, "privilege-missing");
+    assert!(findings.iter().any(|finding| finding.object == "public.orders"), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_further_role_is_compared_by_its_name() {
+    let pair = Pair::of(ORDERS, "", "").await;
+    let reporter = format!("reporter_of_{}", pair.legacy.name);
+    let asking = |roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Check { privileges: Some(PrivilegesCheck { roles }), ..check() }
+    };
+    pair.legacy.execute(&format!("CREATE ROLE {reporter}; GRANT SELECT ON orders TO {reporter}")).await;
+    let report = pair.ask(asking(&[&reporter, &reporter])).await;
+    let finding = assert_only(&report, Verdict::Fail, "privilege-missing", "public.orders");
+    assert_eq!(finding.evidence["role"], reporter.as_str());
+    let report = pair.ask(asking(&["nobody's \"role\""])).await;
+    assert_only(&report, Verdict::Fail, "role-missing", "nobody's \"role\"");
+}

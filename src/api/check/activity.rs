@@ -9,7 +9,7 @@ use crate::api::DURATION_PATTERN;
 #[derive(clap::Args, Serialize, Deserialize, Debug, PartialEq, Clone, Default, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityCheck {
-    /// Longest that a transaction may have been open; `5m` when left out.
+    /// Longest that a transaction may have been open, idle or prepared; `5m` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[arg(long)]

@@ -10,11 +10,14 @@ use crate::api::DECIMAL_PATTERN;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("give a bound: min, max or both"))]
 pub struct PrometheusCheck {
-    /// The server, such as `http://prometheus.monitoring:9090`.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://"))]
+    /// The server, such as `http://prometheus.monitoring:9090`, or with a path in front of `/api/v1`. Asked without
+    /// credentials; `https` is verified against the trust store of the operator's system.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://[!-~]+$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^https?://[^/?#]*@')").message("the URL holds a user name or a password; a spec is no place for a secret"))]
     #[arg(long)]
     pub url: String,
-    /// The query; every sample of its answer must be within the bounds, and there must be one.
+    /// An instant query, whose answer is a vector or a scalar. Every sample must be within the bounds; no data is
+    /// `Inconclusive`, not zero.
     #[schemars(length(min = 1, max = 4096))]
     #[arg(long)]
     pub query: String,

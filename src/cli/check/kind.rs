@@ -1,11 +1,30 @@
 //! The kinds of check, as subcommands: their options are the fields that the spec has.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use crate::api::{
-    ActivityCheck, Check, ConnectivityCheck, DataCheck, HttpCheck, LegacyUnusedCheck, PlansCheck, PoolCheck,
-    PrivilegesCheck, PrometheusCheck, ReplicationCheck, SchemaCheck, ServerCheck, SqlCheck,
+    ActivityCheck, Check, ConnectivityCheck, DataCheck, HttpCheck, LegacyUnusedCheck, OtherConnections,
+    PlansCheck, PoolCheck, PrivilegesCheck, PrometheusCheck, ReplicationCheck, SchemaCheck, ServerCheck,
+    SqlCheck,
 };
+
+/// What a pool check is about where there is no manifest: a number.
+#[derive(Args)]
+pub(super) struct PoolOptions {
+    /// Most connections that everything which connects can open at once. A manifest's `pool` check adds them up by itself.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..=100_000))]
+    need: i32,
+    /// Connections to keep free. When left out: a tenth of what the server grants, at least 3.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..=100_000))]
+    reserve: Option<i32>,
+}
+
+impl PoolOptions {
+    fn into_question(self) -> PoolCheck {
+        let needed = OtherConnections { name: "need".to_owned(), connections: self.need };
+        PoolCheck { others: vec![needed], reserve: self.reserve, ..PoolCheck::default() }
+    }
+}
 
 /// What is asked.
 #[derive(Subcommand)]
@@ -23,7 +42,7 @@ pub(super) enum Kind {
     /// Does the candidate plan the application's statements as legacy does?
     Plans(PlansCheck),
     /// Do all connections of the workloads fit into what the candidate grants?
-    Pool(PoolCheck),
+    Pool(PoolOptions),
     /// Is the candidate a complete and current replica of legacy?
     Replication(ReplicationCheck),
     /// Is anything going on that would get in the way?
@@ -49,7 +68,7 @@ impl Kind {
             Self::Data(question) => check.data = Some(question),
             Self::Privileges(question) => check.privileges = Some(question),
             Self::Plans(question) => check.plans = Some(question),
-            Self::Pool(question) => check.pool = Some(question),
+            Self::Pool(options) => check.pool = Some(options.into_question()),
             Self::Replication(question) => check.replication = Some(question),
             Self::Activity(question) => check.activity = Some(question),
             Self::Sql(question) => check.sql = Some(question),

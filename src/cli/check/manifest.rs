@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::{
-    api::{Check, Configuration, DatabaseRollout, Traffic},
+    api::{Check, Configuration, DatabaseRollout, Traffic, WorkloadReference},
     cli::target,
     plan,
     postgres::{ConnectionUri, Roles, Target},
@@ -97,6 +97,15 @@ impl Manifest {
 
     pub(super) fn traffic(&self) -> Vec<Traffic> {
         self.rollout.spec.traffic.clone()
+    }
+
+    /// The workloads of all stages.
+    pub(super) fn workloads(&self) -> Vec<WorkloadReference> {
+        let mut all: Vec<_> =
+            self.rollout.spec.stages.iter().flat_map(|stage| stage.workloads.clone()).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// The legacy side, from the file's Secrets.

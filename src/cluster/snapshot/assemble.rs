@@ -53,7 +53,7 @@ impl Snapshot {
             .prerequisites
             .iter()
             .filter_map(|prerequisite| {
-                let name = &prerequisite.rollout.name;
+                let name = &prerequisite.rollout.as_ref()?.name;
                 match find(name) {
                     None => Some(format!(
                         "prerequisite {}: DatabaseRollout/{name} does not exist",

@@ -180,6 +180,7 @@ async fn read_others(
 }
 
 fn matters(rollout: &DatabaseRollout, other: &DatabaseRollout) -> bool {
-    rollout.spec.prerequisites.iter().any(|prerequisite| prerequisite.rollout.name == other.name_any())
+    let awaited = rollout.spec.prerequisites.iter().filter_map(|prerequisite| prerequisite.rollout.as_ref());
+    awaited.into_iter().any(|awaited| awaited.name == other.name_any())
         || !conflicts_with_others(rollout, std::slice::from_ref(other)).is_empty()
 }

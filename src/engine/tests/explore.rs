@@ -9,8 +9,9 @@ use crate::{
     engine::{AttemptScope, AttemptState},
 };
 
-/// One stage with load, approval and soak: every phase that a stage has.
+/// One stage with load, approval and soak: every phase that a stage has, behind a prerequisite that is asked.
 const STAGE: &str = r#"
+prerequisites: [{name: p, http: {url: "http://p"}}]
 legacy: {connection: {secretRef: {name: old, key: uri}}}
 candidate: {connection: {secretRef: {name: new, key: uri}}}
 traffic: [{name: t, statements: [{sql: "SELECT 1", weight: 1}]}]
@@ -121,9 +122,19 @@ fn key(world: &World) -> String {
             AttemptScopes("").states(world, r.attempt, 0),
         )
     });
+    // Once legacy is preserved they are not looked at any more.
+    let asked = recorded.prerequisites.as_ref().filter(|_| recorded.legacy.is_none());
+    let prerequisites = asked.map(|p| {
+        let id = crate::engine::AttemptId { scope: AttemptScope::Prerequisites, number: p.attempt };
+        let is_fresh = |at: &k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime| {
+            world.now.duration_since(at.0).as_secs() < 60
+        };
+        let waits = p.retry_at.as_ref().map(|at| at.0.duration_since(world.now).as_secs().clamp(0, 18) / 6);
+        (state(world, &id), p.started_at.is_some(), p.met_at.as_ref().map(is_fresh), waits)
+    });
     let validation = recorded.final_validation.as_ref().map(|v| (v.passed, v.setbacks, v.digest.is_empty()));
     format!(
-        "{:?}|{stages:?}|{rollback:?}|{validation:?}|{}{}{}{}|{:?}{:?}{:?}|{:?}{:?}{}{}{}",
+        "{:?}|{prerequisites:?}|{stages:?}|{rollback:?}|{validation:?}|{}{}{}{}|{:?}{:?}{:?}|{:?}{:?}{}{}{}",
         world.status.phase,
         recorded.legacy.is_some(),
         recorded.failure.is_some(),
@@ -159,16 +170,20 @@ impl AttemptScopes<'_> {
                 let number = if matches!(scope, AttemptScope::Soak(_)) { soak } else { number };
                 crate::engine::AttemptId { scope, number }
             })
-            .map(|id| match world.attempts.get(&id) {
-                None => '-',
-                Some(AttemptState::Running) => 'r',
-                Some(AttemptState::Finished(report)) => match report.checks[0].verdict {
-                    Verdict::Pass => 'p',
-                    Verdict::Fail => 'f',
-                    _ => 'e',
-                },
-            })
+            .map(|id| state(world, &id))
             .collect()
+    }
+}
+
+fn state(world: &World, id: &crate::engine::AttemptId) -> char {
+    match world.attempts.get(id) {
+        None => '-',
+        Some(AttemptState::Running) => 'r',
+        Some(AttemptState::Finished(report)) => match report.checks[0].verdict {
+            Verdict::Pass => 'p',
+            Verdict::Fail => 'f',
+            _ => 'e',
+        },
     }
 }
 

@@ -324,6 +324,16 @@ fn a_soak_that_fails_rolls_back() {
 }
 
 #[test]
+fn a_final_validation_that_has_nothing_to_ask_is_not_begun() {
+    let mut world = World::new(SINGLE);
+    world.spec.stages[0].checks =
+        serde_saphyr::from_str("[{name: a, activity: {}}, {name: r, replication: {}}]").expect("YAML");
+    world.run_until(Phase::Completed);
+    assert!(effects_of(&world, "start final").is_empty(), "{:?}", world.effects);
+    assert_eq!(effects_of(&world, "start checks").len(), 1);
+}
+
+#[test]
 fn a_final_validation_that_fails_rolls_back() {
     let mut world = World::new(DIAMOND);
     world.verdicts.insert(AttemptScope::Final, Verdict::Fail);

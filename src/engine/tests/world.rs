@@ -376,6 +376,9 @@ impl World {
     fn digest_of(&self, id: &AttemptId) -> String {
         let recorded = &self.status.recorded;
         match &id.scope {
+            AttemptScope::Prerequisites => {
+                recorded.prerequisites.as_ref().map(|p| p.digest.clone()).unwrap_or_default()
+            }
             AttemptScope::Baseline => {
                 recorded.baseline.as_ref().map(|b| b.digest.clone()).unwrap_or_default()
             }

@@ -78,7 +78,7 @@ impl Entry {
         }
         match session.client().prepare(&entry.sql).await {
             Ok(statement) => {
-                entry.find_parameters(catalog, &seen.text, tokens, &tables, statement.params()).await?
+                entry.find_parameters(catalog, &seen.text, tokens, &tables, statement.params()).await?;
             }
             Err(error) if error.as_db_error().is_some() => {
                 entry.is_unusable(format!("it can't be prepared: {}", session.explain(&error)));

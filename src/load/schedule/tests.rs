@@ -83,7 +83,7 @@ proptest! {
         let mut counts = vec![0.0; weights.len()];
         let mut all = 0.0;
         for arrival in schedule(&traffic(&statements), 5000, 2, seed) {
-            counts[arrival.class] += 1.0;
+            counts[arrival.call.class] += 1.0;
             all += 1.0;
         }
         let total: i32 = weights.iter().sum();
@@ -98,7 +98,7 @@ proptest! {
         let (min, max) = (a.min(b), a.max(b));
         let skew = [Skew::Uniform, Skew::Zipf, Skew::Gaussian][skew];
         for arrival in schedule(&traffic(&[(1, vec![int(min, max, skew)])]), 100, 1, seed) {
-            let is_within = matches!(arrival.parameters[..], [Value::Int(n)] if (min..=max).contains(&n));
+            let is_within = matches!(arrival.call.parameters[..], [Value::Int(n)] if (min..=max).contains(&n));
             prop_assert!(is_within);
         }
     }
@@ -170,12 +170,12 @@ fn a_sequence_gives_each_arrival_of_its_class_the_next_value() {
         traffic(&[(3, vec![sequence(10, -2)]), (1, vec![sequence(1, 1)]), (1, vec![sequence(i64::MAX, 1)])]);
     let (mut first, mut second) = (10, 1);
     for arrival in schedule(&model, 100, 1, 3) {
-        let expected = match arrival.class {
+        let expected = match arrival.call.class {
             0 => (first, first -= 2).0,
             1 => (second, second += 1).0,
             _ => i64::MAX,
         };
-        assert!(arrival.parameters == [Value::Int(expected)]);
+        assert!(arrival.call.parameters == [Value::Int(expected)]);
     }
     assert!(first < 0 && second > 10);
 }
@@ -193,9 +193,9 @@ fn keys_are_drawn_alike_and_shared_by_those_who_sample_the_same() {
     let (mut a, mut all) = (0.0, 0.0);
     for arrival in schedule {
         all += 1.0;
-        a += f64::from(u8::from(text(&arrival.parameters[0]) == "a"));
-        assert!(["a", "b"].contains(&text(&arrival.parameters[1]).as_str()));
-        assert_eq!(text(&arrival.parameters[2]), "c");
+        a += f64::from(u8::from(text(&arrival.call.parameters[0]) == "a"));
+        assert!(["a", "b"].contains(&text(&arrival.call.parameters[1]).as_str()));
+        assert_eq!(text(&arrival.call.parameters[2]), "c");
     }
     assert!((a - all / 2.0_f64).abs() < five_deviations(all / 2.0));
 }
@@ -236,6 +236,10 @@ fn a_faulty_model_is_refused_with_its_place() {
         let message = Model::new(&model).unwrap_err().to_string();
         assert!(message.contains(error), "{message}");
     }
-    let many = vec![(1, vec![]); 257];
-    assert_eq!(Model::new(&traffic(&many)), Err(TrafficError::TooManyStatements));
+    assert_eq!(Model::new(&traffic(&vec![(1, vec![]); 65])), Err(TrafficError::TooManyClasses));
+    let mut many = traffic(&vec![(1, vec![]); 17]);
+    for class in &mut many.statements {
+        *class = Statement { transaction: vec![part("SELECT 1"); 16], weight: 1, ..Statement::default() };
+    }
+    assert_eq!(Model::new(&many), Err(TrafficError::TooManyStatements));
 }

@@ -1,0 +1,139 @@
+//! Carrying an attempt out: its questions one after the other, their whole answers into the rollout's ConfigMap, and
+//! what the engine goes by into the report. An answer that could not be written down counts all the same.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::{Asked, Work, rounds::Rounds};
+use crate::{
+    api::{CheckResult, LoadResult, Verdict},
+    checks::{self, CheckReport, Moment, Progress},
+    cluster::Reports,
+    engine::Report,
+    load::{self, LoadProgress},
+};
+
+/// Longest message or measurement of a check in the status.
+const EVIDENCE_MAX_CHARS: usize = 256;
+
+pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
+    match work {
+        Work::Prerequisites { checks } => {
+            // They have nothing to do with each other, so none need wait for another.
+            let answers = join_all(checks.iter().map(checks::run_without_sides)).await;
+            checks_report(answers.iter().map(|answer| bounded(answer.result())).collect())
+        }
+        Work::Checks { asked, asks_legacy } => {
+            let mut answers = ask_all(&asked, Moment::Before).await;
+            if let Some(legacy) = asked.sides.legacy.as_ref().filter(|_| asks_legacy) {
+                answers.push(checks::probe(legacy, "way-back").await);
+            }
+            checks_report(publish(reports, keyed(&Reports::key_of_check, &asked.stage, answers)).await)
+        }
+        Work::Soak { asked, interval, until } => {
+            let answers = soak(&asked, interval, until).await;
+            checks_report(publish(reports, keyed(&Reports::key_of_soak, &asked.stage, answers)).await)
+        }
+        Work::Final { groups, moment } => validate(&groups, moment, reports).await,
+        Work::Load { spec, target } => {
+            let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
+            Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
+        }
+        Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
+        Work::Impossible { name, why } => impossible(name, &why),
+    }
+}
+
+/// One after the other: checks share the databases with the application.
+async fn ask_all(asked: &Asked, moment: Moment) -> Vec<CheckReport> {
+    let mut answers = Vec::with_capacity(asked.checks.len());
+    for check in &asked.checks {
+        answers.push(checks::run(check, &asked.sides, moment, &Progress::default()).await);
+    }
+    answers
+}
+
+/// Rounds of all checks until the time is over, at least one; one that failed more often than it may ends it.
+async fn soak(asked: &Asked, interval: Duration, until: Timestamp) -> Vec<CheckReport> {
+    let mut rounds = Rounds::new(&asked.checks);
+    loop {
+        rounds.add(ask_all(asked, Moment::Before).await);
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        if !rounds.are_within_limits() || left.is_zero() {
+            return rounds.into_reports();
+        }
+        tokio::time::sleep(interval.min(left)).await;
+    }
+}
+
+/// All checks once more; in the status their names carry the stage.
+async fn validate(groups: &[Asked], moment: Moment, reports: &Reports) -> Report {
+    let mut keyed_answers = Vec::new();
+    for asked in groups {
+        let answers = ask_all(asked, moment).await;
+        keyed_answers.extend(keyed(&Reports::key_of_final, &asked.stage, answers).into_iter().map(
+            |(key, answer)| (key, CheckReport { name: format!("{}/{}", asked.stage, answer.name), ..answer }),
+        ));
+    }
+    checks_report(publish(reports, keyed_answers).await)
+}
+
+fn keyed(
+    key: &dyn Fn(&str, &str) -> String,
+    stage: &str,
+    answers: Vec<CheckReport>,
+) -> Vec<(String, CheckReport)> {
+    answers.into_iter().map(|answer| (key(stage, &answer.name), answer)).collect()
+}
+
+/// Writes the whole answers down, and brings what of them goes into the status.
+async fn publish(reports: &Reports, answers: Vec<(String, CheckReport)>) -> Vec<CheckResult> {
+    let written = reports.write(&answers).await;
+    if let Err(error) = &written {
+        tracing::warn!(%error, "the whole reports of the checks could not be written");
+    }
+    let result = |(key, answer): &(String, CheckReport)| {
+        let mut result = bounded(answer.result());
+        match &written {
+            Ok(()) => result.report = Some(reports.location(key)),
+            Err(_) if answer.findings.is_empty() => {}
+            Err(error) => result.message.push_str(&clip(format!(" (the whole report is lost: {error})"))),
+        }
+        result
+    };
+    answers.iter().map(result).collect()
+}
+
+/// All evidence of a rollout must fit into its status.
+fn bounded(mut answer: CheckResult) -> CheckResult {
+    answer.message = clip(answer.message);
+    answer.measured = answer.measured.map(clip);
+    answer.expected = answer.expected.map(clip);
+    answer.baseline = answer.baseline.map(clip);
+    answer
+}
+
+fn clip(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_MAX_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn checks_report(checks: Vec<CheckResult>) -> Report {
+    Report { checks, ..Report::default() }
+}
+
+fn impossible(name: &str, why: &str) -> Report {
+    let check = CheckResult {
+        name: name.to_owned(),
+        verdict: Verdict::Error,
+        message: why.to_owned(),
+        ..CheckResult::default()
+    };
+    let load = LoadResult { verdict: Verdict::Error, message: why.to_owned(), ..LoadResult::default() };
+    Report { digest: String::new(), checks: vec![check], load: Some(load) }
+}
