@@ -103,7 +103,8 @@ impl Findings {
         findings
     }
 
-    fn add(&mut self, mut finding: Finding, accepted: &[AcceptedFinding]) {
+    /// One more; of very many, only the heaviest are kept.
+    pub(super) fn add(&mut self, mut finding: Finding, accepted: &[AcceptedFinding]) {
         if finding.severity != Severity::Info && accepted.iter().any(|rule| accepts(rule, &finding)) {
             finding = finding.weighing(Severity::Info);
             finding.message = format!("accepted by the spec: {}", finding.message);
@@ -119,7 +120,7 @@ impl Findings {
         }
     }
 
-    fn shrink(&mut self, most: usize) {
+    pub(super) fn shrink(&mut self, most: usize) {
         self.kept.sort_by(|a, b| (a.severity, &a.object, &a.kind).cmp(&(b.severity, &b.object, &b.kind)));
         self.kept.truncate(most);
     }

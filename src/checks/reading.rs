@@ -25,9 +25,18 @@ pub(super) const TEXT_FORM: &str = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL 
 /// A parameter of a statement, with its type: nothing has to be prepared, so no pooler can lose it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// What opens such a transaction.
+pub(super) fn begin(limits: &Limits) -> String {
+    format!(
+        "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog; {TEXT_FORM}",
+        limits.begin()
+    )
+}
+
 /// A session within its one transaction. Dropping it ends both.
 pub(super) struct Reading {
     session: Session,
+    begin: String,
 }
 
 impl Reading {
@@ -47,12 +56,17 @@ impl Reading {
             lock_timeout: LOCK_TIMEOUT,
             idle_in_transaction_timeout: left,
         };
-        let begin = format!(
-            "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog; {TEXT_FORM}",
-            limits.begin()
-        );
+        let begin = begin(&limits);
         session.client().batch_execute(&begin).await.map_err(|error| session.explain(&error))?;
-        Ok(Self { session })
+        Ok(Self { session, begin })
+    }
+
+    /// Ends the transaction and begins the next, which sees another moment: lets go of every lock. For questions about
+    /// thousands of objects, whose locks would take the room that the application needs for its own.
+    pub(super) async fn again(&self) -> Result<(), Trouble> {
+        let statements = format!("ROLLBACK; {}", self.begin);
+        let answer = self.session.client().batch_execute(&statements).await;
+        Ok(answer.map_err(|error| self.session.explain(&error))?)
     }
 
     pub(super) fn session(&self) -> &Session {

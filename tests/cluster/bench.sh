@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The figures of docs/benchmarks.md: the engine's, then the operator's, with a
-# cluster that is started for them and taken down however they end. Both run
-# even if the first misses a target. Arguments are handed to the operator's
-# benchmark: names of its parts.
+# The figures of docs/benchmarks.md: the engine's, the validation's, then the
+# operator's, with a cluster that is started for them and taken down however
+# they end. All run even if one misses a target. Arguments are handed to the
+# validation's and the operator's benchmarks: names of their parts.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -19,7 +19,7 @@ finish() {
 
 # Built first: nothing is compiled while something is measured.
 cargo build --locked --release --bin cutover --example shop
-cargo bench --locked --no-run --bench engine --bench operator
+cargo bench --locked --no-run --bench engine --bench operator --bench validation
 
 trap finish EXIT
 trap 'exit 130' INT
@@ -28,6 +28,7 @@ trap 'exit 143' TERM HUP
 "$localcluster" load-image --dir "$dir" --name shop:dev "${CARGO_TARGET_DIR:-target}/release/examples/shop"
 code=0
 cargo bench --locked --bench engine || code=$?
+cargo bench --locked --bench validation -- "$@" || code=$?
 CUTOVER_TEST_CLUSTER=$dir cargo bench --locked --bench operator -- "$@" || code=$?
-# The verdict of both; finish() hands it on.
+# The verdict of all; finish() hands it on.
 [[ $code == 0 ]]

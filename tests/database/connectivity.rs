@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::{
     asking::{ask, sides},
     fake::{self, Behaviour},
-    postgres::{STRANGER_CA, Server, assert_shows_no_secret, tls},
+    postgres::{STRANGER_CA, Server, tls},
 };
 
 fn check(timeout: &str, min_server_version: Option<i32>) -> Check {

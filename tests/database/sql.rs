@@ -11,7 +11,7 @@ use cutover::{
 use crate::{
     asking::{self, sides},
     fake::{self, Behaviour},
-    postgres::{Server, assert_shows_no_secret},
+    postgres::Server,
 };
 
 fn question(query: &str) -> SqlCheck {

@@ -24,11 +24,6 @@ pub enum Mischief {
     Recovering,
 }
 
-impl Mischief {
-    pub const ALL: [Self; 6] =
-        [Self::Silence, Self::EndlessRows, Self::Drip, Self::CutOff, Self::NoSlots, Self::Recovering];
-}
-
 /// Starts such a server; it ends with the test's runtime.
 pub async fn server(mischief: Mischief) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,6 +25,7 @@ use serde::Deserialize;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A certificate authority that signed no server's certificate.
+#[allow(dead_code, reason = "for tests of connections")]
 pub const STRANGER_CA: &str = include_str!("stranger_ca.pem");
 /// In every password, with every character that a URI could trip over; no message may contain the word.
 const PASSWORD: &str = "canary :/?#[]@!$&'()*+,;=%20\"<>\\^`{|}~é";

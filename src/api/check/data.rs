@@ -12,12 +12,12 @@ pub struct DataCheck {
     #[serde(default)]
     #[arg(long, value_enum, default_value_t, ignore_case = true)]
     pub mode: DataMode,
-    /// `Sample`: how much of each table is compared, in percent.
+    /// `Sample`: how many of each table's rows are compared, in percent; 1 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     #[arg(long)]
     pub percent: Option<i32>,
-    /// `Sample`: the same seed picks the same rows.
+    /// `Sample`: the same seed picks the same rows; 0 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[arg(long)]
     pub seed: Option<i64>,
@@ -36,12 +36,13 @@ pub struct DataCheck {
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     #[arg(long, value_delimiter = ',')]
     pub exclude: Vec<String>,
-    /// Connections on each side; 2 when left out.
+    /// Connections on each side, and one more on legacy; 2 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 32))]
     #[arg(long)]
     pub parallelism: Option<i32>,
-    /// Rows per second that are read on each side at most; as fast as it goes when left out.
+    /// Rows per second that are read on each side at most, over all connections; as fast as it goes when left out. A
+    /// table that has to be read in one scan is waited for, and then read at full speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000_000))]
     #[arg(long)]

@@ -68,35 +68,38 @@ fn structured(format: Format, value: &impl Serialize, out: &mut impl Write) -> a
 }
 
 fn describe(report: &CheckReport) -> String {
-    let mut text = format!("{:?}: {}: {}\n", report.verdict, report.name, report.message);
+    let mut lines = vec![format!("{:?}: {}: {}", report.verdict, report.name, report.message)];
     let facts =
         [("measured", &report.measured), ("expected", &report.expected), ("on legacy", &report.baseline)];
-    for (what, value) in facts.into_iter().filter_map(|(what, value)| Some((what, value.as_ref()?))) {
-        text.push_str(&format!("  {what}: {value}\n"));
+    lines
+        .extend(facts.into_iter().filter_map(|(what, value)| Some(format!("  {what}: {}", value.as_ref()?))));
+    if !report.findings.is_empty() {
+        let mut table = table();
+        table.set_header(["weighs", "kind", "object", "finding"]);
+        for finding in &report.findings {
+            table.add_row([
+                &format!("{:?}", finding.severity),
+                &finding.kind,
+                &finding.object,
+                &told(finding),
+            ]);
+        }
+        lines.push(table.to_string());
     }
-    if report.findings.is_empty() {
-        return text;
-    }
-    let mut table = table();
-    table.set_header(["weighs", "kind", "object", "finding"]);
-    for finding in &report.findings {
-        table.add_row([&format!("{:?}", finding.severity), &finding.kind, &finding.object, &told(finding)]);
-    }
-    text.push_str(&format!("{table}\n"));
     let hidden = report.findings_total - i64::try_from(report.findings.len()).unwrap_or(i64::MAX);
     if hidden > 0 {
-        text.push_str(&format!("and {hidden} more\n"));
+        lines.push(format!("and {hidden} more"));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn told(finding: &Finding) -> String {
-    let mut text = finding.message.clone();
-    for (name, value) in &finding.evidence {
+    let evidence = finding.evidence.iter().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        text.push_str(&format!("\n{name}: {value}"));
-    }
-    text
+        format!("{name}: {value}")
+    });
+    std::iter::once(finding.message.clone()).chain(evidence).collect::<Vec<_>>().join("\n")
 }
 
 fn table() -> Table {

@@ -1,0 +1,176 @@
+//! While writes go on, and while connections are lost.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    asking::{ask, sides},
+    fake,
+};
+
+const ORDERS: &str = "CREATE TABLE orders (id int PRIMARY KEY, note text);
+    INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, 20000) i; ANALYZE orders;";
+
+#[tokio::test]
+async fn rows_that_arrive_late_settle() {
+    let pair = owned(
+        ORDERS,
+        "INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5",
+        "",
+    )
+    .await;
+    // Holds back the first look at the row's arrival, not the check's looks at the table.
+    let arrival = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        pair.candidate
+            .execute("INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5")
+            .await;
+    };
+    let (report, ()) = tokio::join!(pair.ask(check(full())), arrival);
+    assert_passes(&report);
+    let settled = of_kind(&report, "settled");
+    assert_eq!(settled.len(), 1, "{:#?}", report.findings);
+    assert!(settled[0].message.starts_with('2'), "{}", settled[0].message);
+}
+
+#[tokio::test]
+async fn a_row_that_both_sides_go_on_writing_is_in_flux() {
+    let pair = owned(ORDERS, "UPDATE orders SET note = 'l' WHERE id = 7", "").await;
+    let (stop, stopped) = watch::channel(false);
+    let writes = async {
+        while !*stopped.borrow() {
+            pair.candidate.execute("UPDATE orders SET note = random()::text WHERE id = 7").await;
+        }
+    };
+    let asked = async {
+        let report = pair.ask(check(full())).await;
+        stop.send_replace(true);
+        report
+    };
+    let (report, ()) = tokio::join!(asked, writes);
+    let finding = assert_only(&report, Verdict::Warn, "rows-in-flux", "public.orders");
+    assert_eq!(keys(finding), ["7"]);
+}
+
+#[tokio::test]
+async fn a_row_that_only_legacy_goes_on_writing_is_not_on_its_way() {
+    let pair = owned(ORDERS, "", "").await;
+    let (stop, stopped) = watch::channel(false);
+    let (begun, mut has_begun) = watch::channel(false);
+    let writes = async {
+        while !*stopped.borrow() {
+            pair.legacy.execute("UPDATE orders SET note = random()::text WHERE id = 7").await;
+            begun.send_replace(true);
+        }
+    };
+    let asked = async {
+        has_begun.wait_for(|begun| *begun).await.unwrap();
+        let report = pair.ask(check(full())).await;
+        stop.send_replace(true);
+        report
+    };
+    let (report, ()) = tokio::join!(asked, writes);
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.orders");
+    assert_eq!(keys(finding), ["7"]);
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_opened_again_and_the_comparison_goes_on() {
+    let pair = owned(ORDERS, "", "DELETE FROM orders WHERE id = 19999").await;
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'cutover/%'
+         AND (query = 'ROLLBACK' OR query LIKE '%hash%')",
+        pair.candidate.name
+    );
+    let (stop, stopped) = watch::channel(false);
+    // From the first answer on: a side that was never reached is not waited for.
+    let ends = async {
+        while !*stopped.borrow() {
+            pair.candidate.execute(&end).await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    };
+    let asked = async {
+        // Slow enough to be interrupted many times.
+        let data = DataCheck { max_rows_per_second: Some(5000), ..full() };
+        let report = pair.ask(check(data)).await;
+        stop.send_replace(true);
+        report
+    };
+    let (report, ()) = tokio::join!(asked, ends);
+    let finding = assert_only(&report, Verdict::Fail, "rows-missing", "public.orders");
+    assert_eq!(keys(finding), ["19999"]);
+    assert_eq!(finding.evidence["rows"], 1);
+    assert_eq!(report.samples, 20_000);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_given_back_is_waited_for() {
+    let pair = owned(&format!("{ORDERS} CREATE TABLE other (id int PRIMARY KEY);"), "", "").await;
+    let (locked, mut is_locked) = watch::channel(false);
+    let lock = async {
+        locked.send_replace(true);
+        pair.legacy
+            .execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT")
+            .await;
+    };
+    let asked = async {
+        is_locked.wait_for(|locked| *locked).await.unwrap();
+        pair.ask(check(full())).await
+    };
+    let (report, ()) = tokio::join!(asked, lock);
+    assert_passes(&report);
+}
+
+#[tokio::test]
+async fn a_table_that_stays_locked_is_a_finding_and_the_others_are_compared() {
+    let pair = owned(&format!("{ORDERS} CREATE TABLE other (id int PRIMARY KEY);"), "", "").await;
+    let lock = pair.legacy.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)");
+    let asked = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        pair.ask(check(full())).await
+    };
+    let report = tokio::select! { () = lock => panic!("the lock is held"), report = asked => report };
+    let finding = assert_only(&report, Verdict::Fail, "table-unreadable", "public.orders");
+    assert!(finding.message.contains("55P03"), "{}", finding.message);
+    assert!(report.message.contains("public.orders"));
+}
+
+#[tokio::test]
+async fn a_check_that_runs_out_of_time_says_what_it_has_found() {
+    let tables = "CREATE TABLE big (id int PRIMARY KEY); INSERT INTO big SELECT generate_series(1, 5000); ANALYZE big;";
+    let pair = owned(tables, "", "").await;
+    let slow = DataCheck { max_rows_per_second: Some(100), ..full() };
+    let report = pair.ask(Check { timeout: Some("3s".to_owned()), ..check(slow.clone()) }).await;
+    assert_eq!(report.verdict, Verdict::Error, "{}", report.message);
+    assert!(report.message.contains("not finished within the check's timeout of 3s"), "{}", report.message);
+    // What is certain by then counts.
+    pair.legacy.execute("CREATE TABLE lost (id int)").await;
+    let report = pair.ask(Check { timeout: Some("3s".to_owned()), ..check(slow) }).await;
+    assert_eq!(report.verdict, Verdict::Fail, "{}", report.message);
+    assert!(report.message.contains("public.lost"), "{}", report.message);
+}
+
+#[tokio::test]
+async fn a_side_that_falls_silent_is_an_error_that_names_it() {
+    let pair = owned(ORDERS, "", "").await;
+    let (freeze, frozen) = watch::channel(false);
+    let to = (pair.candidate.host.clone(), pair.candidate.port);
+    let mut candidate = pair.candidate.target();
+    let relay = fake::freezable_relay("127.0.0.1", to, frozen).await;
+    let uri =
+        pair.candidate.uri().replace(&format!(":{}/", pair.candidate.port), &format!(":{}/", relay.port()));
+    candidate.uri = cutover::postgres::ConnectionUri::parse(&uri).unwrap();
+    let sides = sides(pair.legacy.target(), candidate);
+    let data = DataCheck { max_rows_per_second: Some(2000), ..full() };
+    let slow = Check { timeout: Some("6s".to_owned()), ..check(data) };
+    let silence = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        freeze.send_replace(true);
+    };
+    let (report, ()) = tokio::join!(ask(&slow, &sides), silence);
+    assert_eq!(report.verdict, Verdict::Error, "{}", report.message);
+    assert!(report.duration_ms < 7000, "{}", report.duration_ms);
+}

@@ -1,0 +1,184 @@
+//! Rows that differ.
+
+use serde_json::json;
+
+use super::*;
+
+const ORDERS: &str = "CREATE TABLE orders (id int PRIMARY KEY, note text, amount numeric(10,2));
+    INSERT INTO orders SELECT i, 'note ' || i, i * 1.5 FROM generate_series(1, 30000) i; ANALYZE orders;";
+
+#[tokio::test]
+async fn the_same_rows_in_another_order_and_with_columns_in_another_order_are_the_same() {
+    let report = compare(
+        "",
+        ORDERS,
+        "CREATE TABLE orders (amount numeric(10,2), gone int, note text, id int PRIMARY KEY);
+         INSERT INTO orders SELECT i * 1.5, 0, 'note ' || i, i FROM generate_series(30000, 1, -1) i;
+         ALTER TABLE orders DROP COLUMN gone;",
+    )
+    .await;
+    assert_passes(&report);
+    assert_eq!(report.findings_total, 0, "{:#?}", report.findings);
+    assert_eq!(report.samples, 30_000);
+    assert_eq!(
+        report.message,
+        "1 of 1 tables, 30000 rows, compared by all of their rows: no difference that matters"
+    );
+}
+
+#[tokio::test]
+async fn rows_that_are_missing_are_named_by_their_keys() {
+    let report = compare(ORDERS, "", "DELETE FROM orders WHERE id IN (1, 15000, 30000)").await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-missing", "public.orders");
+    assert_eq!(keys(finding), ["1", "15000", "30000"]);
+    assert_eq!(finding.evidence["keyColumns"], json!(["id"]));
+    assert_eq!(finding.message, "3 rows are on legacy and not on the candidate, of 30000 rows compared");
+}
+
+#[tokio::test]
+async fn rows_that_only_the_candidate_has_are_named() {
+    let report = compare(ORDERS, "", "INSERT INTO orders VALUES (0), (30001), (40000)").await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-extra", "public.orders");
+    assert_eq!(keys(finding), ["0", "30001", "40000"]);
+}
+
+#[tokio::test]
+async fn rows_of_which_one_value_differs_are_named_and_the_value_is_not() {
+    let report = compare(ORDERS, "", "UPDATE orders SET note = 'sesame' WHERE id = 12345").await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.orders");
+    assert_eq!(keys(finding), ["12345"]);
+    let shown = format!("{report:?}");
+    assert!(!shown.contains("sesame") && !shown.contains("note 12345"), "{shown}");
+    assert!(!report.message.contains("12345"), "a key is in the message: {}", report.message);
+}
+
+#[tokio::test]
+async fn two_rows_that_have_swapped_a_value_differ() {
+    // PostgreSQL's own record hashes, summed, are the same for two of three such pairs: not for all of these.
+    let tables = "DO $$ BEGIN FOR i IN 1..16 LOOP
+        EXECUTE format('CREATE TABLE s%s (id int PRIMARY KEY, a text, b int)', i);
+        EXECUTE format('INSERT INTO s%s VALUES (1, ''x%s'', %s), (2, ''y%s'', -%s)', i, i, i, i, i); END LOOP; END $$;";
+    let swap = "DO $$ BEGIN FOR i IN 1..16 LOOP
+        EXECUTE format('UPDATE s%s t SET a = o.a FROM s%s o WHERE o.id = 3 - t.id', i, i); END LOOP; END $$;";
+    let report = compare(tables, "", swap).await;
+    let differing = of_kind(&report, "rows-differ");
+    assert_eq!(differing.len(), 16, "{}", report.message);
+    assert!(differing.iter().all(|finding| keys(finding) == ["1", "2"]));
+}
+
+#[tokio::test]
+async fn a_table_that_differs_everywhere_is_not_compared_to_its_end() {
+    let pair = owned(ORDERS, "", "UPDATE orders SET amount = amount + 1").await;
+    // So slow that it is certain long before the end.
+    let report = pair.ask(check(DataCheck { max_rows_per_second: Some(1000), ..full() })).await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.orders");
+    assert!(finding.message.starts_with("at least "), "{}", finding.message);
+    assert_eq!(keys(finding).len(), 20);
+    assert!(report.samples < 30_000, "{}", report.samples);
+}
+
+#[tokio::test]
+async fn a_table_that_is_empty_on_the_candidate_lacks_its_rows() {
+    let report = compare(ORDERS, "", "TRUNCATE orders").await;
+    assert_only(&report, Verdict::Fail, "rows-missing", "public.orders");
+}
+
+#[tokio::test]
+async fn a_table_that_is_empty_on_legacy_has_only_extra_rows() {
+    let report = compare(ORDERS, "TRUNCATE orders", "").await;
+    assert_only(&report, Verdict::Fail, "rows-extra", "public.orders");
+}
+
+#[tokio::test]
+async fn null_and_the_empty_text_are_not_the_same() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, a text, b text, c numeric);";
+    let report = compare(
+        table,
+        "INSERT INTO t VALUES (1, NULL, 'x', NULL), (2, '', NULL, 0), (3, 'x', NULL, NULL)",
+        "INSERT INTO t VALUES (1, '', 'x', NULL), (2, '', NULL, NULL), (3, NULL, 'x', NULL)",
+    )
+    .await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.t");
+    assert_eq!(keys(finding), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn composite_and_text_keys_are_followed_whatever_they_hold() {
+    let rows = "CREATE TABLE t (area text, day date, no bigint, at timestamptz, v int, PRIMARY KEY (area, day, no));
+        INSERT INTO t SELECT chr(97 + i % 26) || repeat('é\"''\\', i % 5), date '2024-01-01' + i % 400, i, now(), 0
+          FROM generate_series(1, 60000) i; UPDATE t SET at = '2024-02-03 04:05:06+07';";
+    let report =
+        compare(rows, "", "UPDATE t SET v = 1 WHERE no IN (7, 31); DELETE FROM t WHERE no = 59999").await;
+    assert_eq!(report.verdict, Verdict::Fail, "{}", report.message);
+    assert_eq!(of_kind(&report, "rows-differ")[0].evidence["rows"], 2);
+    assert_eq!(
+        keys(of_kind(&report, "rows-missing")[0]),
+        ["r''''|2025-02-03|59999".replace("''''", &"é\"'\\".repeat(4))]
+    );
+    assert!(of_kind(&report, "compared-as-a-whole").is_empty(), "{:#?}", report.findings);
+}
+
+#[tokio::test]
+async fn a_unique_index_over_columns_that_are_never_null_is_a_key_too() {
+    let table = "CREATE TABLE t (a int NOT NULL, b int NOT NULL, c int UNIQUE);
+        CREATE UNIQUE INDEX partial ON t (b) WHERE b > 0; CREATE UNIQUE INDEX own ON t (b, a);
+        INSERT INTO t SELECT i, -i, i FROM generate_series(1, 100) i;";
+    let report = compare(table, "", "DELETE FROM t WHERE a = 7").await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-missing", "public.t");
+    assert_eq!(keys(finding), ["-7|7"]);
+    assert_eq!(finding.evidence["keyColumns"], json!(["b", "a"]));
+}
+
+#[tokio::test]
+async fn rows_without_a_key_are_compared_with_their_duplicates() {
+    let table = "CREATE TABLE log (line text); INSERT INTO log VALUES ('a'), ('a'), ('b'), (NULL);";
+    let report = compare(table, "", "").await;
+    assert_passes(&report);
+    assert_eq!(of_kind(&report, "compared-as-a-whole").len(), 1);
+    // As many rows, and each line is there.
+    let report = compare(table, "", "UPDATE log SET line = 'b' WHERE ctid = '(0,1)'").await;
+    let finding = assert_only(&report, Verdict::Fail, "content-differs", "public.log");
+    assert_eq!(finding.message, "not the same rows: 4 rows on legacy, 4 on the candidate");
+}
+
+#[tokio::test]
+async fn a_key_without_an_index_on_the_candidate_still_names_the_rows() {
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, i FROM generate_series(1, 5000) i;";
+    let candidate = "ALTER TABLE t DROP CONSTRAINT t_pkey; UPDATE t SET v = '' WHERE id = 5; INSERT INTO t VALUES (6, '6');";
+    let report = compare(table, "", candidate).await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.t");
+    assert_eq!(keys(finding), ["5", "6"]);
+    assert_eq!(of_kind(&report, "compared-as-a-whole").len(), 1);
+}
+
+#[tokio::test]
+async fn a_count_that_differs_fails_and_one_that_does_not_passes() {
+    let pair = owned(ORDERS, "", "DELETE FROM orders WHERE id < 4").await;
+    let report = pair.ask(check(DataCheck::default())).await;
+    let finding = assert_only(&report, Verdict::Fail, "row-count-differs", "public.orders");
+    assert_eq!(finding.message, "30000 rows on legacy, 29997 on the candidate");
+    let report =
+        owned(ORDERS, "", "UPDATE orders SET note = ''").await.ask(check(DataCheck::default())).await;
+    assert_passes(&report);
+}
+
+#[tokio::test]
+async fn a_sample_picks_the_same_rows_on_both_sides_and_finds_what_is_in_it() {
+    let sample = |percent, seed| {
+        let mode = DataMode::Sample;
+        check(DataCheck { mode, percent: Some(percent), seed: Some(seed), ..DataCheck::default() })
+    };
+    let pair = owned(ORDERS, "", "").await;
+    let report = pair.ask(sample(10, i64::MIN)).await;
+    assert_passes(&report);
+    assert!((2500..3500).contains(&report.samples), "{}", report.samples);
+    assert_eq!(pair.ask(sample(10, i64::MIN)).await.samples, report.samples);
+    assert_ne!(pair.ask(sample(10, 7)).await.samples, report.samples);
+    assert_eq!(pair.ask(sample(100, 7)).await.samples, 30_000);
+
+    let pair = owned(ORDERS, "", "UPDATE orders SET note = '' WHERE id % 30 = 0").await;
+    let report = pair.ask(sample(10, 1)).await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.orders");
+    let rows = finding.evidence["rows"].as_u64().expect("a number");
+    assert!((50..200).contains(&rows), "{rows}");
+}
