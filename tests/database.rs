@@ -20,3 +20,9 @@ mod connectivity;
 mod load;
 #[path = "database/sql.rs"]
 mod sql;
+#[path = "database/traffic.rs"]
+mod traffic;
+#[path = "database/traffic_capture.rs"]
+mod traffic_capture;
+#[path = "database/traffic_scripts.rs"]
+mod traffic_scripts;

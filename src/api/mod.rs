@@ -28,7 +28,8 @@ pub use status::{
     RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
 };
 pub use traffic::{
-    Baseline, ChoiceParameter, IntegerParameter, LatencyLimits, Load, Parameter, Skew, Statement, Traffic,
+    ArrivalProcess, Baseline, ChoiceParameter, IntegerParameter, LatencyLimits, Load, Parameter, RatePoint,
+    SampleParameter, Script, SequenceParameter, Skew, Statement, Traffic, TransactionStatement,
 };
 
 /// The pattern of a duration such as `90s`, `5m` or `1h30m`. Whether it is above zero is a CEL rule where it matters.

@@ -5,6 +5,7 @@ mod controller;
 mod crd;
 mod logging;
 mod target;
+mod traffic;
 mod traffic_file;
 mod tune;
 
@@ -27,6 +28,8 @@ enum Command {
     Controller(controller::Options),
     /// Ask the checks of a stage, without a cluster.
     Check(Box<check::Options>),
+    /// Make traffic models.
+    Traffic(traffic::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
     /// Measure what a setting should be.
@@ -41,6 +44,7 @@ impl Cli {
         let (result, trouble) = match self.command {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
+            Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
             Command::Tune(options) => (tune::run(&options), 2),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };

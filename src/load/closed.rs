@@ -4,10 +4,7 @@
 //! this module does: the server sets the pace, so latencies are those of a saturated pool and say nothing about how an
 //! application that does not wait would fare. Read-only traffic alone. Never opens more connections than it is told to.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::SeedableRng;
@@ -15,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 
 use super::{
-    connection::Connection, histogram::Latencies, measure::Outcome, schedule::Mix,
+    connection::Connection, histogram::Latencies, keys, measure::Outcome, schedule::Calls,
     spec::DEFAULT_STATEMENT_TIMEOUT,
 };
 use crate::{
@@ -79,9 +76,9 @@ pub async fn closed_loop(
             "the traffic writes (access: ReadWrite), and is not carried out; give access: ReadOnly".into()
         );
     }
-    let mix = Arc::new(Mix::new(traffic).map_err(|error| error.to_string())?);
+    let model = keys::model(traffic, target, seed).await.map_err(|error| error.to_string())?;
     let mut opened: Vec<Connection> = stream::iter(0..connections)
-        .map(|_| Connection::open(target, traffic, DEFAULT_STATEMENT_TIMEOUT))
+        .map(|_| Connection::open(target, &model, DEFAULT_STATEMENT_TIMEOUT))
         .buffer_unordered(OPENING)
         .try_collect()
         .await
@@ -92,7 +89,7 @@ pub async fn closed_loop(
     for (connection, stream) in opened.drain(..).zip(0_u64..) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
-        workers.spawn(work(connection, mix.clone(), rng, start, end));
+        workers.spawn(work(connection, Calls::new(model.clone(), rng), start, end));
     }
     let latencies = Latencies::new().map_err(|_| "the histogram could not be set up".to_owned())?;
     let mut all = ClosedLoop { ok: 0, failed: 0, elapsed: Duration::ZERO, latencies };
@@ -106,18 +103,17 @@ pub async fn closed_loop(
 /// One connection, back to back. What was answered between the start and the end counts.
 async fn work(
     connection: Connection,
-    mix: Arc<Mix>,
-    mut rng: ChaCha8Rng,
+    mut calls: Calls,
     start: Instant,
     end: Instant,
 ) -> Result<ClosedLoop, String> {
     let latencies = Latencies::new().map_err(|_| "the histogram could not be set up".to_owned())?;
     let mut own = ClosedLoop { ok: 0, failed: 0, elapsed: Duration::ZERO, latencies };
     while Instant::now() < end {
-        let (statement, parameters) = mix.draw(&mut rng);
+        let call = calls.draw();
         let sent = Instant::now();
         // Waited for to its end, even beyond the loop's: a session that still works can't be closed.
-        let (outcome, is_usable) = connection.execute(statement, &parameters).await;
+        let (outcome, is_usable) = connection.execute(&call).await;
         let answered = Instant::now();
         if (start..end).contains(&answered) {
             match outcome {

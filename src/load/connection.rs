@@ -1,26 +1,35 @@
-//! One of the load's connections: a session with every statement prepared, and how a statement is sent on it.
+//! One of the load's connections: a session with every statement prepared, and how a class is carried out on it.
 //!
 //! Decides what a failed connection means for the load as a whole (what the database can't do fails; what the traffic
 //! model gets wrong is an error), and what an outcome is: an answer, an error, or a timeout. Statements are under the
 //! session's limits where it is ours alone, and else in a transaction each that brings the limits along: a pooler would
-//! pass a session's settings on to the application.
+//! pass a session's settings on to the application. A transaction that fails is rolled back before anything else is sent.
 
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use tokio::time::timeout;
-use tokio_postgres::{Error, Statement};
+use tokio_postgres::Error;
 
-use super::{measure::Outcome, parameter::Value};
+use super::{
+    measure::Outcome,
+    model::{Class, Model, SharedModel},
+    parameter::Value,
+    prepared::{Prepared, PreparedClass, prepare},
+    schedule::Call,
+    script::Frame,
+    step::{Argument, Query, Step},
+};
 use crate::{
-    api::{Access, Traffic, Verdict},
+    api::Verdict,
     postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Scope, Session, Target},
 };
 
 /// Longest that a step of connecting may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes that the server may send in answer to one statement.
+/// Most bytes that the server may send in answer to one class.
 const BYTE_BUDGET: u64 = 8 << 20;
-/// How much longer than the server a statement is waited for: a network that lost the answer.
+/// How much longer than the server a class is waited for: a network that lost the answer.
 const GRACE: Duration = Duration::from_secs(1);
 /// By how much the server's timeout may seem to come early: its clock starts when the statement arrives there.
 const EARLY: Duration = Duration::from_millis(50);
@@ -35,25 +44,43 @@ pub(super) enum OpenError {
     #[error("the session's limits could not be set: {0}")]
     Limits(Fault),
     /// A statement can't be prepared.
-    #[error("statement {statement} of the traffic model can't be prepared: {fault}")]
+    #[error("{place} of the traffic model can't be prepared: {fault}")]
     Prepare {
-        /// Which, counted from 1.
-        statement: usize,
+        /// Which.
+        place: String,
         /// Why.
         fault: Fault,
     },
     /// The traffic model and the statement disagree.
     #[error(
-        "statement {statement} of the traffic model takes {takes} parameters, and the model gives {gives}; \
+        "{place} of the traffic model takes {takes} parameters, and the model gives {gives}; \
          give one for each of $1, $2, …"
     )]
     Parameters {
-        /// Which, counted from 1.
-        statement: usize,
+        /// Which statement.
+        place: String,
         /// As the server counts them.
         takes: usize,
         /// As the spec gives them.
         gives: usize,
+    },
+    /// A column goes into a variable, and has a type that can't be read.
+    #[error(
+        "{place} of the traffic model: \\gset can't read column {column:?}; cast it to text, bigint or float8"
+    )]
+    Column {
+        /// Of which statement.
+        place: String,
+        /// Which.
+        column: String,
+    },
+    /// A variable is used that no column set.
+    #[error("{place} of the traffic model: variable :{variable} is not set before it is used")]
+    Unset {
+        /// Where.
+        place: String,
+        /// Which.
+        variable: String,
     },
 }
 
@@ -62,8 +89,22 @@ impl OpenError {
     pub(super) fn verdict(&self) -> Verdict {
         match self {
             Self::Connect(_) | Self::Limits(_) | Self::Prepare { .. } => Verdict::Fail,
-            Self::Parameters { .. } => Verdict::Error,
+            Self::Parameters { .. } | Self::Column { .. } | Self::Unset { .. } => Verdict::Error,
         }
+    }
+}
+
+/// Why a class was not carried out.
+enum Failure {
+    /// The server or the connection.
+    Database(Error),
+    /// The script itself: the label of its fault.
+    Script(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
     }
 }
 
@@ -71,7 +112,8 @@ impl OpenError {
 #[derive(Debug)]
 pub(super) struct Connection {
     session: Session,
-    statements: Vec<Statement>,
+    model: SharedModel,
+    prepared: Vec<PreparedClass>,
     scope: Scope,
     limits: Limits,
 }
@@ -79,25 +121,25 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) async fn open(
         target: &Target,
-        traffic: &Traffic,
+        model: &SharedModel,
         statement_timeout: Duration,
     ) -> Result<Self, OpenError> {
         let options =
             ConnectOptions { purpose: "load", step_timeout: STEP_TIMEOUT, byte_budget: BYTE_BUDGET };
         let session = Session::connect(target, &options).await?;
         let limits = Limits {
-            read_only: traffic.access == Access::ReadOnly,
+            read_only: model.read_only,
             statement_timeout,
             lock_timeout: statement_timeout,
             idle_in_transaction_timeout: statement_timeout,
         };
-        let prepared = timeout(STEP_TIMEOUT, async {
+        let ready = timeout(STEP_TIMEOUT, async {
             let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
-            Ok((scope, prepare(&session, traffic).await?))
+            Ok((scope, prepare_all(&session, model).await?))
         });
         let silent = || Err(OpenError::Limits(Fault::local(ErrorClass::Connection)));
-        let (scope, statements) = prepared.await.unwrap_or_else(|_| silent())?;
-        Ok(Self { session, statements, scope, limits })
+        let (scope, prepared) = ready.await.unwrap_or_else(|_| silent())?;
+        Ok(Self { session, model: model.clone(), prepared, scope, limits })
     }
 
     /// Whether another statement can be sent.
@@ -109,53 +151,135 @@ impl Connection {
         self.session.close().await;
     }
 
-    /// Sends a statement and waits for its end. `false` says that the connection is of no more use: the answer may
-    /// still come, and would be taken for that of the next statement.
-    pub(super) async fn execute(&self, statement: usize, parameters: &[Value]) -> (Outcome, bool) {
+    /// Carries a class out and waits for its end, which is no later than the statement timeout, however many statements
+    /// it has. `false` says that the connection is of no more use: the answer may still come, and would be taken for that
+    /// of the next statement.
+    pub(super) async fn execute(&self, call: &Call) -> (Outcome, bool) {
         self.session.refill_budget();
         let started = Instant::now();
         let limit = self.limits.statement_timeout;
-        match timeout(limit + GRACE, self.send(&self.statements[statement], parameters)).await {
-            Ok(Ok(())) => (Outcome::Ok, true),
-            Ok(Err(error)) => {
+        match timeout(limit + GRACE, self.run(call)).await {
+            Ok((Ok(()), is_usable)) => (Outcome::Ok, is_usable),
+            Ok((Err(Failure::Script(label)), is_usable)) => (Outcome::Error(label), is_usable),
+            Ok((Err(Failure::Database(error)), is_usable)) => {
                 let fault = self.session.explain(&error);
                 let is_timeout = fault.class == ErrorClass::Canceled && started.elapsed() + EARLY >= limit;
                 let outcome = if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) };
                 // Only after an error of the server is it clear where the next answer begins.
-                (outcome, error.as_db_error().is_some() && self.is_usable())
+                (outcome, is_usable && error.as_db_error().is_some())
             }
             Err(_) => (Outcome::Timeout, false),
         }
     }
 
-    async fn send(&self, statement: &Statement, parameters: &[Value]) -> Result<(), Error> {
-        let client = self.session.client();
-        if self.scope == Scope::Session {
-            return client.execute_raw(statement, parameters).await.map(|_| ());
+    /// Carries the steps of a class out, up to the first that fails; and whether the connection can go on being used.
+    async fn run(&self, call: &Call) -> (Result<(), Failure>, bool) {
+        let class = &self.model.classes[call.class];
+        let mut run = Running {
+            connection: self,
+            class,
+            parameters: &call.parameters,
+            frame: class.is_script().then(|| Frame::new(class.variables.len(), class.scale, call.seed)),
+            is_open: false,
+        };
+        for (step, prepared) in class.steps.iter().zip(&self.prepared[call.class].steps) {
+            if let Err(failure) = run.step(step, prepared.as_ref()).await {
+                let is_clean = !run.is_open || self.session.client().batch_execute("ROLLBACK").await.is_ok();
+                return (Err(failure), is_clean && self.is_usable());
+            }
         }
-        // Sent at once, without waiting for one answer before the next message: one round trip, as in the other case.
-        let opening = self.limits.begin();
-        let (begun, done, committed) = futures::join!(
-            client.batch_execute(&opening),
-            client.execute_raw(statement, parameters),
-            client.batch_execute("COMMIT"),
-        );
-        begun.and(done).and(committed.map(|()| 0)).map(|_| ())
+        (Ok(()), true)
+    }
+
+    /// What has to come before each statement of a class that is not in a transaction of its own.
+    fn guard(&self, class: &Class) -> Option<String> {
+        match self.scope {
+            Scope::Transaction => Some(self.opening(class)),
+            Scope::Session if class.read_only && !self.limits.read_only => Some("BEGIN READ ONLY".to_owned()),
+            Scope::Session => None,
+        }
+    }
+
+    /// What opens a transaction of a class.
+    fn opening(&self, class: &Class) -> String {
+        match self.scope {
+            Scope::Transaction => Limits { read_only: class.read_only, ..self.limits }.begin(),
+            Scope::Session if class.read_only => "BEGIN READ ONLY".to_owned(),
+            Scope::Session => "BEGIN".to_owned(),
+        }
     }
 }
 
-async fn prepare(session: &Session, traffic: &Traffic) -> Result<Vec<Statement>, OpenError> {
-    let mut statements = Vec::with_capacity(traffic.statements.len());
-    for (index, model) in traffic.statements.iter().enumerate() {
-        let number = index + 1;
-        let prepared = session.client().prepare(&model.sql).await;
-        let prepared = prepared
-            .map_err(|error| OpenError::Prepare { statement: number, fault: session.explain(&error) })?;
-        let (takes, gives) = (prepared.params().len(), model.params.len());
-        if takes != gives {
-            return Err(OpenError::Parameters { statement: number, takes, gives });
+/// A class that is being carried out.
+struct Running<'a> {
+    connection: &'a Connection,
+    class: &'a Class,
+    parameters: &'a [Value],
+    /// The variables, of a script.
+    frame: Option<Frame>,
+    /// Whether its transaction is open.
+    is_open: bool,
+}
+
+impl Running<'_> {
+    async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
+        let client = self.connection.session.client();
+        match (step, prepared) {
+            (Step::Begin, _) => {
+                client.batch_execute(&self.connection.opening(self.class)).await?;
+                self.is_open = true;
+            }
+            // Whatever its answer, there is no transaction left.
+            (Step::Commit, _) => {
+                self.is_open = false;
+                client.batch_execute("COMMIT").await?;
+            }
+            (Step::Set { slot, expression, .. }, _) => {
+                if let Some(frame) = &mut self.frame {
+                    frame
+                        .set(*slot, expression)
+                        .map_err(|fault| Failure::Script(format!("script: {fault}")))?;
+                }
+            }
+            (Step::Send(query), Some(prepared)) => self.send(query, prepared).await?,
+            (Step::Send(_), None) => {}
         }
-        statements.push(prepared);
+        Ok(())
     }
-    Ok(statements)
+
+    async fn send(&mut self, query: &Query, prepared: &Prepared) -> Result<(), Failure> {
+        let client = self.connection.session.client();
+        let values: Vec<_> = query.arguments.iter().map(|argument| self.value(*argument)).collect();
+        let guard = if self.is_open { None } else { self.connection.guard(self.class) };
+        let answer = prepared.send(client, values);
+        let row = match guard {
+            None => answer.await?,
+            Some(opening) => {
+                // Sent at once, without waiting for one answer before the next message: one round trip, as without.
+                let (begun, answer, committed) =
+                    futures::join!(client.batch_execute(&opening), answer, client.batch_execute("COMMIT"));
+                begun?;
+                let row = answer?;
+                committed?;
+                row
+            }
+        };
+        if let Some(frame) = &mut self.frame {
+            prepared.put(row, frame).map_err(|fault| Failure::Script(format!("script: {fault}")))?;
+        }
+        Ok(())
+    }
+
+    fn value(&self, argument: Argument) -> &Value {
+        match (argument, &self.frame) {
+            (Argument::Drawn(index), _) => self.parameters.get(index).unwrap_or(&Value::Null),
+            (Argument::Variable(slot), Some(frame)) => frame.get(slot),
+            (Argument::Variable(_), None) => &Value::Null,
+        }
+    }
+}
+
+async fn prepare_all(session: &Session, model: &Model) -> Result<Vec<PreparedClass>, OpenError> {
+    // One after the other they would take a round trip each.
+    try_join_all(model.classes.iter().map(|class| prepare(session, class))).await
 }

@@ -24,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     LoadProgress, LoadSpec,
     connection::{Connection, OpenError},
+    keys,
     measure::Tally,
+    model::SharedModel,
     pacer::Pacer,
-    schedule::{Mix, Schedule},
+    schedule::Schedule,
     verdict::Stop,
     worker::{Run, work},
 };
@@ -57,6 +59,7 @@ pub(super) struct Books {
     pub(super) scheduled: u64,
     pub(super) skipped: u64,
     pub(super) tally: Tally,
+    pub(super) model: SharedModel,
     pub(super) stop: Option<Stop>,
     /// From the first moment of the schedule to the last answer.
     pub(super) elapsed: Duration,
@@ -69,15 +72,17 @@ pub(super) async fn drive(
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Books, NotRun> {
     let error = |message: String| NotRun { verdict: Verdict::Error, message };
-    let mix = Mix::new(&spec.traffic).map_err(|fault| error(fault.to_string()))?;
-    let tally = Tally::new()
+    let model = keys::model(&spec.traffic, target, spec.seed).await;
+    let model = model.map_err(|fault| NotRun { verdict: fault.verdict(), message: fault.to_string() })?;
+    let tally = Tally::new(model.classes.len())
         .map_err(|_| error("the histograms could not be set up; this is a bug of cutover".to_owned()))?;
-    let connections = open_all(spec, target).await?;
+    let connections = open_all(spec, target, &model).await?;
     let (sender, queue) = mpsc::channel(backlog(spec.rate));
     let start = Instant::now() + HEAD_START;
-    let schedule = Schedule::new(Arc::new(mix), spec.rate, spec.duration, spec.seed);
+    let schedule = Schedule::new(model.clone(), spec.rate, &spec.course, spec.duration, spec.seed);
     let run = Arc::new(Run {
         spec: spec.clone(),
+        model,
         target: target.clone(),
         queue: AsyncMutex::new(queue),
         tally: Mutex::new(tally),
@@ -95,17 +100,23 @@ pub(super) async fn drive(
         workers.spawn(work(run.clone(), connection));
     }
     watch_over(&run, &pacer, &mut workers, progress).await;
-    Ok(close_books(&run, &pacer).await)
+    let books = close_books(&run, &pacer).await;
+    // Every arrival is in the books exactly once, or what they say is worth nothing.
+    if books.tally.taken() + books.skipped == books.scheduled {
+        Ok(books)
+    } else {
+        Err(error("the load lost count of its arrivals; this is a bug of cutover".to_owned()))
+    }
 }
 
 fn backlog(rate: u32) -> usize {
     usize::try_from(rate.saturating_mul(BACKLOG_SECONDS)).unwrap_or(BACKLOG.1).clamp(BACKLOG.0, BACKLOG.1)
 }
 
-async fn open_all(spec: &LoadSpec, target: &Target) -> Result<Vec<Connection>, NotRun> {
+async fn open_all(spec: &LoadSpec, target: &Target, model: &SharedModel) -> Result<Vec<Connection>, NotRun> {
     let mut opened = Vec::with_capacity(spec.connections);
     let mut opening = stream::iter(0..spec.connections)
-        .map(|_| Connection::open(target, &spec.traffic, spec.statement_timeout))
+        .map(|_| Connection::open(target, model, spec.statement_timeout))
         .buffer_unordered(OPENING);
     loop {
         match opening.try_next().await {
@@ -176,5 +187,12 @@ async fn close_books(run: &Run, pacer: &Pacer) -> Books {
     let last = Duration::from_micros(run.last_us.load(Ordering::Relaxed));
     // A schedule that was carried out took its length, even if its last arrivals were early.
     let elapsed = if stop.is_none() { last.max(run.spec.duration) } else { last };
-    Books { scheduled: pacer.scheduled(), skipped: skipped + pacer.refused(), tally, stop, elapsed }
+    Books {
+        scheduled: pacer.scheduled(),
+        skipped: skipped + pacer.refused(),
+        tally,
+        model: run.model.clone(),
+        stop,
+        elapsed,
+    }
 }

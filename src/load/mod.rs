@@ -1,6 +1,6 @@
 //! Load: statements at a rate, as the application would send them, and whether the database kept within the limits.
 //!
-//! Decides what arrives when (`schedule`), how it is sent (`driver`, `worker`), what is kept of it (`measure`) and what
+//! Decides what a traffic model means (`model`, `script`), what arrives when (`schedule`), how it is sent (`driver`, `worker`), what is kept of it (`measure`) and what
 //! that means (`verdict`). Latency counts from the scheduled arrival, never from the sending, so a server that
 //! stalls can't hide it; nothing is dropped silently: `scheduled = ok + errors + timeouts + skipped`, always.
 //! Never retries a statement, never judges one run by another, and never leaves a connection or a thread behind.
@@ -12,26 +12,43 @@ use tokio::sync::watch;
 
 use crate::{api::LoadResult, postgres::Target};
 
+mod act;
+mod capture;
 mod closed;
 mod connection;
+mod course;
+mod distribution;
 mod driver;
 mod histogram;
+mod keys;
 mod measure;
+mod model;
 mod pacer;
 mod parameter;
+mod prepared;
+mod sampler;
+mod scan;
 mod schedule;
+mod script;
 mod spec;
+mod step;
 mod verdict;
 mod worker;
 mod zipf;
 
+pub use capture::{CaptureError, CaptureOptions, Captured, capture};
 pub use closed::{ClosedLoop, closed_loop};
+pub use course::{Course, ShapeError};
+pub use model::{TrafficError, check};
 pub(crate) use parameter::Value;
-pub use schedule::TrafficError;
+pub(crate) use script::statements_of;
+pub use script::{ScriptError, from_pgbench};
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
 
 use driver::Books;
+use measure::ClassTally;
+use model::{Class, Model};
 use verdict::Measured;
 
 /// How far a load is.
@@ -51,22 +68,78 @@ pub struct LoadProgress {
     pub duration: Duration,
 }
 
+/// What one class of the traffic model came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClassResult {
+    /// As the traffic model names it.
+    pub name: String,
+    /// Answered.
+    pub ok: u64,
+    /// Failed.
+    pub errors: u64,
+    /// Ran into the statement timeout.
+    pub timeouts: u64,
+    /// Percentiles from the scheduled arrival, in microseconds; `None` where that many did not come back.
+    pub p50_us: Option<u64>,
+    /// The 95th.
+    pub p95_us: Option<u64>,
+    /// The 99th.
+    pub p99_us: Option<u64>,
+}
+
+/// What a load came to, for the whole and for each class.
+#[derive(Debug, Clone)]
+pub struct LoadReport {
+    /// The whole, and the verdict.
+    pub result: LoadResult,
+    /// In the model's order; empty where nothing ran.
+    pub classes: Vec<ClassResult>,
+}
+
 /// Puts the load on `target` and judges what was measured. Takes the schedule's length, a few seconds to connect, and
 /// at most 5 s and the statement timeout to drain. Dropping the future ends the load and closes its connections.
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, target: &Target, progress: watch::Sender<LoadProgress>) -> LoadResult {
+    run_by_class(spec, target, progress).await.result
+}
+
+/// The same as [`run`], and tells what each class came to.
+pub async fn run_by_class(
+    spec: &LoadSpec,
+    target: &Target,
+    progress: watch::Sender<LoadProgress>,
+) -> LoadReport {
     let started = Instant::now();
-    let mut result = match Box::pin(driver::drive(spec, target, &progress)).await {
-        Ok(books) => report(&books, spec),
+    let (mut result, classes) = match Box::pin(driver::drive(spec, target, &progress)).await {
+        Ok(books) => (report(&books, spec), by_class(&books)),
         Err(not_run) => {
-            LoadResult { verdict: not_run.verdict, message: not_run.message, ..LoadResult::default() }
+            let result =
+                LoadResult { verdict: not_run.verdict, message: not_run.message, ..LoadResult::default() };
+            (result, Vec::new())
         }
     };
     result.seed = spec.seed.cast_signed();
     result.finished_at = Some(MicroTime(jiff::Timestamp::now()));
     result.duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-    result
+    LoadReport { result, classes }
+}
+
+fn by_class(books: &Books) -> Vec<ClassResult> {
+    let classes = books.model.classes.iter().zip(&books.tally.classes);
+    let of_class = |(class, tally): (&Class, &ClassTally)| {
+        let percentile = |percent| tally.latency.percentile_us(percent, tally.errors);
+        ClassResult {
+            name: class.name.clone(),
+            ok: tally.ok,
+            errors: tally.errors,
+            timeouts: tally.timeouts,
+            p50_us: percentile(50),
+            p95_us: percentile(95),
+            p99_us: percentile(99),
+        }
+    };
+    classes.map(of_class).collect()
 }
 
 fn report(books: &Books, spec: &LoadSpec) -> LoadResult {

@@ -132,13 +132,18 @@ mod tests {
     use super::*;
     use crate::{
         api::{Access, Statement, Traffic},
-        load::schedule::Mix,
+        load::{course::Course, model::Model},
     };
 
     fn schedule(rate: u32, length: Duration) -> Schedule {
-        let statement = Statement { sql: String::new(), weight: 1, params: vec![] };
-        let traffic = Traffic { name: String::new(), access: Access::ReadOnly, statements: vec![statement] };
-        Schedule::new(Arc::new(Mix::new(&traffic).unwrap()), rate, length, 1)
+        let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
+        let traffic = Traffic {
+            name: String::new(),
+            access: Access::ReadOnly,
+            statements: vec![statement],
+            scripts: vec![],
+        };
+        Schedule::new(Arc::new(Model::new(&traffic).unwrap()), rate, &Course::default(), length, 1)
     }
 
     #[tokio::test]

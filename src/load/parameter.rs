@@ -10,11 +10,15 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_util::bytes::{BufMut, BytesMut};
 
 /// A parameter's value.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub enum Value {
+    /// What a script read from a column that was null.
+    Null,
     /// A whole number.
     Int(i64),
-    /// A text of the spec's list.
+    /// A number that a script computed.
+    Double(f64),
+    /// A text of the spec's list, a key of a table, or what a script read.
     Text(Arc<str>),
 }
 
@@ -27,7 +31,9 @@ impl fmt::Debug for Value {
 impl ToSql for Value {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
+            Self::Null => return Ok(IsNull::Yes),
             Self::Int(number) => write!(out.writer(), "{number}")?,
+            Self::Double(number) => write!(out.writer(), "{number}")?,
             Self::Text(text) => out.put_slice(text.as_bytes()),
         }
         Ok(IsNull::No)
@@ -50,11 +56,17 @@ mod tests {
 
     #[test]
     fn values_are_sent_as_text_and_never_shown() {
-        for (value, text) in [(Value::Int(-42), "-42"), (Value::Text("a b".into()), "a b")] {
+        for (value, text) in [
+            (Value::Int(-42), "-42"),
+            (Value::Double(-0.5), "-0.5"),
+            (Value::Double(2.0), "2"),
+            (Value::Text("a b".into()), "a b"),
+        ] {
             let mut out = BytesMut::new();
             value.to_sql(&Type::INT4, &mut out).unwrap();
             assert_eq!(&out[..], text.as_bytes());
             assert_eq!(format!("{value:?}"), "parameter");
         }
+        assert!(matches!(Value::Null.to_sql(&Type::INT4, &mut BytesMut::new()), Ok(IsNull::Yes)));
     }
 }

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    schedule::{Mix, TrafficError},
+    course::{Course, ShapeError},
+    model::{self, TrafficError},
     verdict::{ErrorLimit, LatencyLimitsUs},
 };
 use crate::{
@@ -22,8 +23,10 @@ pub const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct LoadSpec {
     /// The statements.
     pub traffic: Traffic,
-    /// Arrivals per second.
+    /// Arrivals per second, where the course is at its full height.
     pub rate: u32,
+    /// How the rate changes over time, and how arrivals follow each other.
+    pub course: Course,
     /// Length of the schedule.
     pub duration: Duration,
     /// Connections that it is spread over.
@@ -58,6 +61,9 @@ pub enum LoadSpecError {
     /// The number of connections is not positive.
     #[error("the load needs at least one connection")]
     Connections,
+    /// The shape can't be followed.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The traffic model can't be drawn from.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
@@ -69,13 +75,17 @@ impl LoadSpec {
         Ok(Self {
             max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
             max_error: ErrorLimit::parse(&load.max_error_percent).ok_or(LoadSpecError::ErrorLimit)?,
+            course: Course::new(&load.shape, load.arrivals)?,
             ..Self::new(traffic, load.rate, &load.duration, load.connections, seed)?
         })
     }
 
     /// A baseline: nothing to compare with, so there is no limit but that of a legacy database that serves at all.
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
-        Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)
+        Ok(Self {
+            course: Course::new(&baseline.shape, baseline.arrivals)?,
+            ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
+        })
     }
 
     fn new(
@@ -85,10 +95,11 @@ impl LoadSpec {
         connections: i32,
         seed: u64,
     ) -> Result<Self, LoadSpecError> {
-        Mix::new(traffic)?;
+        model::check(traffic)?;
         Ok(Self {
             traffic: traffic.clone(),
             rate: u32::try_from(rate).ok().filter(|rate| *rate > 0).ok_or(LoadSpecError::Rate)?,
+            course: Course::default(),
             duration: parse("duration", length)?,
             connections: usize::try_from(connections)
                 .ok()
@@ -121,17 +132,24 @@ fn latency_limits(limits: &LatencyLimits) -> Result<LatencyLimitsUs, LoadSpecErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Access, Statement};
+    use crate::api::{Access, ArrivalProcess, RatePoint, Statement};
 
     fn traffic() -> Traffic {
-        let statement = Statement { sql: "SELECT 1".to_owned(), weight: 1, params: vec![] };
-        Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements: vec![statement] }
+        let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
+        Traffic {
+            name: "t".to_owned(),
+            access: Access::ReadOnly,
+            statements: vec![statement],
+            scripts: vec![],
+        }
     }
 
     fn load() -> Load {
         Load {
             traffic: "t".to_owned(),
             rate: 300,
+            shape: vec![],
+            arrivals: ArrivalProcess::Poisson,
             duration: "1m".to_owned(),
             connections: 20,
             max_latency: Some(LatencyLimits { p50: None, p95: Some("1s500ms".to_owned()), p99: None }),
@@ -149,8 +167,14 @@ mod tests {
 
     #[test]
     fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
-        let baseline =
-            Baseline { traffic: "t".to_owned(), rate: 1, duration: "1s".to_owned(), connections: 1 };
+        let baseline = Baseline {
+            traffic: "t".to_owned(),
+            rate: 1,
+            shape: vec![],
+            arrivals: ArrivalProcess::Fixed,
+            duration: "1s".to_owned(),
+            connections: 1,
+        };
         let spec = LoadSpec::from_baseline(&baseline, &traffic(), 7).unwrap();
         assert_eq!((spec.max_latency, spec.max_error), (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT));
     }
@@ -164,6 +188,9 @@ mod tests {
         refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
         refused(Load { rate: 0, ..load() }, "rate");
         refused(Load { connections: -1, ..load() }, "connection");
+        let late = RatePoint { at: "2s".to_owned(), percent: 1 };
+        let early = RatePoint { at: "1s".to_owned(), percent: 1 };
+        refused(Load { shape: vec![late, early], ..load() }, "point 2 of shape is earlier");
         refused(Load { max_error_percent: "101".to_owned(), ..load() }, "maxErrorPercent");
         let limits = LatencyLimits { p99: Some("1d".to_owned()), ..LatencyLimits::default() };
         refused(Load { max_latency: Some(limits), ..load() }, "maxLatency.p99 can't be read");

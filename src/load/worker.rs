@@ -21,6 +21,7 @@ use super::{
     LoadSpec,
     connection::Connection,
     measure::{Outcome, Tally, Times},
+    model::SharedModel,
     pacer::Due,
 };
 use crate::postgres::Target;
@@ -31,6 +32,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// What the workers share.
 pub(super) struct Run {
     pub(super) spec: LoadSpec,
+    pub(super) model: SharedModel,
     pub(super) target: Target,
     pub(super) queue: AsyncMutex<Receiver<Due>>,
     pub(super) tally: Mutex<Tally>,
@@ -70,7 +72,7 @@ pub(super) async fn work(run: Arc<Run>, connection: Connection) {
             return;
         };
         let sent = Instant::now();
-        let (outcome, is_usable) = ready.execute(due.arrival.statement, &due.arrival.parameters).await;
+        let (outcome, is_usable) = ready.execute(&due.arrival.call).await;
         record(&run, &due, outcome, idle_since, sent);
         connection = is_usable.then_some(ready);
     }
@@ -102,7 +104,7 @@ fn record(run: &Run, due: &Due, outcome: Outcome, idle_since: Instant, sent: Ins
     let last_us = u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
     run.last_us.fetch_max(last_us, Ordering::Relaxed);
     let mut tally = run.tally();
-    tally.record(outcome, times, run.spec.statement_timeout);
+    tally.record(due.arrival.call.class, outcome, times, run.spec.statement_timeout);
     if tally.is_gross_fault() {
         run.over.cancel();
     }
@@ -118,7 +120,7 @@ async fn reopen(run: &Run) -> Option<Connection> {
             let _permit = run.opening.acquire().await;
             // Its failure is in the books already, as the error that lost the connection.
             if let Ok(connection) =
-                Connection::open(&run.target, &run.spec.traffic, run.spec.statement_timeout).await
+                Connection::open(&run.target, &run.model, run.spec.statement_timeout).await
             {
                 return connection;
             }

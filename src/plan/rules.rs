@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{Fault, duration};
-use crate::api::{DatabaseRolloutSpec, LatencyLimits, Load, Prerequisite, SecretKeyReference, Stage};
+use crate::{
+    api::{DatabaseRolloutSpec, LatencyLimits, Load, Prerequisite, SecretKeyReference, Stage},
+    load::{self, Course},
+};
 
 /// Samples that a percentile needs above it before it means anything; `research` calls it 10 / (1 - q).
 const SAMPLES_BEYOND_PERCENTILE: f64 = 10.0;
@@ -15,6 +18,7 @@ pub(super) fn check(name: &str, spec: &DatabaseRolloutSpec) -> Vec<Fault> {
     sources_are_not_targets(spec, &mut faults);
     own_prerequisite(name, spec, &mut faults);
     traffic_exists(spec, &mut faults);
+    traffic_is_understood(spec, &mut faults);
     for stage in &spec.stages {
         loss_is_chosen(spec, stage, &mut faults);
         percentiles_have_samples(stage, &mut faults);
@@ -92,6 +96,24 @@ fn traffic_exists(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
     }
 }
 
+/// A script that is refused should be so before anything is measured or touched.
+fn traffic_is_understood(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    for traffic in &spec.traffic {
+        if let Err(error) = load::check(traffic) {
+            faults.push(Fault::new("InvalidTraffic", format!("traffic {}: {error}", traffic.name)));
+        }
+    }
+    let baseline = spec.baseline.iter().map(|b| ("baseline".to_owned(), &b.shape, b.arrivals));
+    let loads = spec.stages.iter().filter_map(|stage| {
+        stage.load.as_ref().map(|l| (format!("stage {}: load", stage.name), &l.shape, l.arrivals))
+    });
+    for (place, shape, arrivals) in baseline.chain(loads) {
+        if let Err(error) = Course::new(shape, arrivals) {
+            faults.push(Fault::new("InvalidShape", format!("{place}: {error}")));
+        }
+    }
+}
+
 fn loss_is_chosen(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>) {
     let writes = stage.access == crate::api::Access::ReadWrite;
     if spec.candidate.is_some() && writes && stage.on_failure.is_none() {
@@ -133,8 +155,10 @@ fn percentiles_have_samples(stage: &Stage, faults: &mut Vec<Fault>) {
 }
 
 fn expected_arrivals(load: &Load) -> f64 {
-    let seconds = duration::parse(&load.duration).unwrap_or_default().as_secs_f64();
-    f64::from(load.rate) * seconds
+    let length = duration::parse(&load.duration).unwrap_or_default();
+    // A shape that can't be followed is a fault of its own.
+    let course = Course::new(&load.shape, load.arrivals).unwrap_or_default();
+    f64::from(load.rate) * course.area(length)
 }
 
 fn check_timeouts(stage: &Stage, faults: &mut Vec<Fault>) {

@@ -121,6 +121,11 @@ fn a_percentile_needs_samples_enough() {
     assert!(build("shop", &bad).is_ok());
     stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
+    stage(&mut bad, "a").load = Some(yaml(
+        "{traffic: t, rate: 150, duration: 10s, connections: 1, maxLatency: {p99: 10ms}, \
+         shape: [{at: 0s, percent: 0}, {at: 10s, percent: 100}]}",
+    ));
+    assert_eq!(reasons(&bad), ["TooFewSamples"], "a ramp brings half of what its rate would");
 }
 
 #[test]
@@ -131,6 +136,22 @@ fn traffic_and_prerequisites_must_make_sense() {
     let mut found = reasons(&bad);
     found.sort_unstable();
     assert_eq!(found, ["OwnPrerequisite", "UnknownTraffic"]);
+}
+
+#[test]
+fn traffic_that_can_not_be_understood_is_a_fault() {
+    let mut bad = spec();
+    bad.traffic
+        .push(yaml("{name: s, scripts: [{name: x, weight: 1, script: \"SELECT 1;\\n\\\\shell ls\"}]}"));
+    bad.baseline = Some(yaml(
+        "{traffic: t, rate: 1, duration: 1s, connections: 1, shape: [{at: 2s, percent: 1}, {at: 1s, percent: 1}]}",
+    ));
+    assert_eq!(reasons(&bad), ["InvalidTraffic", "InvalidShape"]);
+    let faults = build("shop", &bad).unwrap_err();
+    assert!(
+        faults[0].message.contains("traffic s: script \"x\"")
+            && faults[0].message.contains("line 2: \\shell")
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use cutover::{
     api::{
         Access, ChoiceParameter, IntegerParameter, LoadResult, Parameter, Skew, Statement, Traffic, Verdict,
     },
-    load::{self, ErrorLimit, LatencyLimitsUs, LoadProgress, LoadSpec},
+    load::{self, Course, ErrorLimit, LatencyLimitsUs, LoadProgress, LoadSpec},
     postgres::Target,
 };
 use tokio::sync::watch;
@@ -16,18 +16,19 @@ use crate::{
     postgres::{Database, Server, assert_shows_no_secret},
 };
 
-fn int(min: i64, max: i64, skew: Skew) -> Parameter {
-    Parameter { int: Some(IntegerParameter { min, max, skew }), choice: None }
+pub fn int(min: i64, max: i64, skew: Skew) -> Parameter {
+    Parameter { int: Some(IntegerParameter { min, max, skew }), ..Parameter::default() }
 }
 
-fn statement(sql: &str, weight: i32, params: Vec<Parameter>) -> Statement {
-    Statement { sql: sql.to_owned(), weight, params }
+pub fn statement(sql: &str, weight: i32, params: Vec<Parameter>) -> Statement {
+    Statement { sql: Some(sql.to_owned()), weight, params, ..Statement::default() }
 }
 
-fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
+pub fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
     LoadSpec {
-        traffic: Traffic { name: "checkout".to_owned(), access, statements },
+        traffic: Traffic { name: "checkout".to_owned(), access, statements, scripts: vec![] },
         rate: 200,
+        course: Course::default(),
         duration: Duration::from_secs(2),
         connections: 4,
         max_latency: LatencyLimitsUs::default(),
@@ -39,7 +40,7 @@ fn spec(access: Access, statements: Vec<Statement>) -> LoadSpec {
 
 fn reads() -> Vec<Statement> {
     let kinds = ["a", "b c"].map(str::to_owned).to_vec();
-    let choice = Parameter { int: None, choice: Some(ChoiceParameter { values: kinds }) };
+    let choice = Parameter { choice: Some(ChoiceParameter { values: kinds }), ..Parameter::default() };
     vec![
         statement("SELECT * FROM stock WHERE id = $1", 8, vec![int(1, 1000, Skew::Zipf)]),
         statement(
@@ -50,7 +51,7 @@ fn reads() -> Vec<Statement> {
     ]
 }
 
-async fn stocked(server: &Server) -> Database<'_> {
+pub async fn stocked(server: &Server) -> Database<'_> {
     let database = server.database().await;
     let table = "CREATE TABLE stock (id int PRIMARY KEY, quantity int)";
     let rows = "INSERT INTO stock SELECT n, 0 FROM generate_series(1, 1000) n";
@@ -58,7 +59,7 @@ async fn stocked(server: &Server) -> Database<'_> {
     database
 }
 
-async fn run(spec: &LoadSpec, target: &Target) -> LoadResult {
+pub async fn run(spec: &LoadSpec, target: &Target) -> LoadResult {
     run_and(spec, target, 0, async {}).await
 }
 
@@ -90,12 +91,12 @@ async fn run_and(
 }
 
 #[track_caller]
-fn assert_conserves(result: &LoadResult) {
+pub fn assert_conserves(result: &LoadResult) {
     assert_eq!(result.scheduled, result.ok + result.errors + result.timeouts + result.skipped, "{result:?}");
 }
 
 #[track_caller]
-fn assert_verdict(result: &LoadResult, verdict: Verdict, parts: &[&str]) {
+pub fn assert_verdict(result: &LoadResult, verdict: Verdict, parts: &[&str]) {
     assert_eq!(result.verdict, verdict, "{}", result.message);
     for part in parts {
         assert!(result.message.contains(part), "{part:?} is not in {:?}", result.message);

@@ -21,15 +21,15 @@ const INDEX: &str = "SET ROLE {owner}; CREATE INDEX orders_customer ON orders (c
 const ANALYZE: &str = "ANALYZE orders;";
 
 fn any(max: i64) -> Parameter {
-    Parameter { int: Some(IntegerParameter { min: 1, max, skew: Skew::Uniform }), choice: None }
+    Parameter { int: Some(IntegerParameter { min: 1, max, skew: Skew::Uniform }), ..Parameter::default() }
 }
 
 fn statement(sql: &str, params: Vec<Parameter>) -> Statement {
-    Statement { sql: sql.to_owned(), weight: 1, params }
+    Statement { sql: Some(sql.to_owned()), weight: 1, params, ..Statement::default() }
 }
 
 async fn ask_for(pair: &Pair, access: Access, statements: Vec<Statement>) -> CheckReport {
-    let model = Traffic { name: "shop".to_owned(), access, statements };
+    let model = Traffic { name: "shop".to_owned(), access, statements, scripts: vec![] };
     let question = PlansCheck { traffic: Some("shop".to_owned()), top: None };
     let check = Check { name: "plans".to_owned(), plans: Some(question), ..Check::default() };
     let sides = Sides { traffic: Arc::from([model]), ..sides(pair.legacy.target(), pair.candidate.target()) };

@@ -122,7 +122,7 @@ pub(super) fn make(table: &str, shapes: &[Shape; 2], common: Common) -> (Plan, V
 }
 
 fn form(one: &Column, other: &Column) -> Form {
-    if one.kind != other.kind { Form::Text } else { form_of(one.kind) }
+    if one.kind == other.kind { form_of(one.kind) } else { Form::Text }
 }
 
 /// The form of a type that is the same on both sides.

@@ -1,28 +1,55 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{Access, ChoiceParameter, IntegerParameter, Statement};
+use crate::{
+    api::{
+        Access, ChoiceParameter, IntegerParameter, Parameter, RatePoint, SampleParameter, SequenceParameter,
+        Skew, Statement, Traffic, TransactionStatement,
+    },
+    load::{model::TrafficError, sampler::Keys},
+};
 
 fn int(min: i64, max: i64, skew: Skew) -> Parameter {
-    Parameter { int: Some(IntegerParameter { min, max, skew }), choice: None }
+    Parameter { int: Some(IntegerParameter { min, max, skew }), ..Parameter::default() }
 }
 
 fn choice(values: &[&str]) -> Parameter {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
-    Parameter { int: None, choice: Some(ChoiceParameter { values }) }
+    Parameter { choice: Some(ChoiceParameter { values }), ..Parameter::default() }
+}
+
+fn sequence(start: i64, step: i64) -> Parameter {
+    Parameter { sequence: Some(SequenceParameter { start, step }), ..Parameter::default() }
+}
+
+fn sample(count: i32) -> Parameter {
+    let (table, column) = ("orders".to_owned(), "id".to_owned());
+    Parameter { sample: Some(SampleParameter { table, column, count }), ..Parameter::default() }
 }
 
 fn traffic(statements: &[(i32, Vec<Parameter>)]) -> Traffic {
     let statements = statements.iter().map(|(weight, params)| Statement {
-        sql: "SELECT 1".to_owned(),
+        sql: Some("SELECT 1".to_owned()),
         weight: *weight,
         params: params.clone(),
+        ..Statement::default()
     });
-    Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements: statements.collect() }
+    let statements = statements.collect();
+    Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements, scripts: vec![] }
 }
 
 fn schedule(traffic: &Traffic, rate: u32, seconds: u64, seed: u64) -> Schedule {
-    Schedule::new(Arc::new(Mix::new(traffic).unwrap()), rate, Duration::from_secs(seconds), seed)
+    along(&Course::default(), traffic, rate, seconds, seed)
+}
+
+fn along(course: &Course, traffic: &Traffic, rate: u32, seconds: u64, seed: u64) -> Schedule {
+    Schedule::new(Arc::new(Model::new(traffic).unwrap()), rate, course, Duration::from_secs(seconds), seed)
+}
+
+fn course(points: &[(&str, i32)], process: ArrivalProcess) -> Course {
+    let points: Vec<_> =
+        points.iter().map(|(at, percent)| RatePoint { at: (*at).to_owned(), percent: *percent }).collect();
+    Course::new(&points, process).unwrap()
 }
 
 fn five_deviations(expected: f64) -> f64 {
@@ -56,7 +83,7 @@ proptest! {
         let mut counts = vec![0.0; weights.len()];
         let mut all = 0.0;
         for arrival in schedule(&traffic(&statements), 5000, 2, seed) {
-            counts[arrival.statement] += 1.0;
+            counts[arrival.call.class] += 1.0;
             all += 1.0;
         }
         let total: i32 = weights.iter().sum();
@@ -67,11 +94,11 @@ proptest! {
     }
 
     #[test]
-    fn integers_stay_within_their_range(a: i64, b: i64, zipf: bool, seed: u64) {
+    fn integers_stay_within_their_range(a: i64, b: i64, skew in 0_usize..3, seed: u64) {
         let (min, max) = (a.min(b), a.max(b));
-        let skew = if zipf { Skew::Zipf } else { Skew::Uniform };
+        let skew = [Skew::Uniform, Skew::Zipf, Skew::Gaussian][skew];
         for arrival in schedule(&traffic(&[(1, vec![int(min, max, skew)])]), 100, 1, seed) {
-            let is_within = matches!(arrival.parameters[..], [Value::Int(n)] if (min..=max).contains(&n));
+            let is_within = matches!(arrival.call.parameters[..], [Value::Int(n)] if (min..=max).contains(&n));
             prop_assert!(is_within);
         }
     }
@@ -79,7 +106,7 @@ proptest! {
 
 #[test]
 fn the_whole_range_of_integers_is_served() {
-    for skew in [Skew::Uniform, Skew::Zipf] {
+    for skew in [Skew::Uniform, Skew::Zipf, Skew::Gaussian] {
         assert!(schedule(&traffic(&[(1, vec![int(i64::MIN, i64::MAX, skew)])]), 100, 1, 1).count() > 0);
     }
 }
@@ -95,24 +122,124 @@ fn gaps_are_exponential_not_regular() {
     assert!((below - 0.632).abs() < 0.02, "{below}");
 }
 
+/// Arrivals in each second.
+fn by_second(schedule: Schedule, seconds: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; seconds];
+    schedule.for_each(|arrival| counts[usize::try_from(arrival.at.as_secs()).unwrap()] += 1.0);
+    counts
+}
+
+#[test]
+fn the_rate_follows_its_shape() {
+    type Points = &'static [(&'static str, i32)];
+    let (model, rate) = (traffic(&[(1, vec![])]), 1000);
+    let shapes: [(Points, [f64; 6]); 3] = [
+        // A ramp from nothing to everything and on.
+        (&[("0s", 0), ("4s", 100)], [0.125, 0.375, 0.625, 0.875, 1.0, 1.0]),
+        // Steps.
+        (&[("2s", 20), ("2s", 100), ("4s", 100), ("4s", 0)], [0.2, 0.2, 1.0, 1.0, 0.0, 0.0]),
+        // A day with its peak in the afternoon.
+        (
+            &[("0s", 10), ("1s", 10), ("3s", 100), ("4s", 100), ("6s", 10)],
+            [0.1, 0.325, 0.775, 1.0, 0.775, 0.325],
+        ),
+    ];
+    for (points, expected) in shapes {
+        for (process, deviations) in [(ArrivalProcess::Poisson, 5.0), (ArrivalProcess::Fixed, 0.0)] {
+            let seen = by_second(along(&course(points, process), &model, rate, 6, 7), 6);
+            for (second, (seen, share)) in seen.iter().zip(expected).enumerate() {
+                let expected = f64::from(rate) * share;
+                let within = deviations * expected.sqrt() + 1.0;
+                assert!((seen - expected).abs() <= within, "{points:?} {second}: {seen} not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fixed_arrivals_are_at_even_distances() {
+    let schedule = along(&course(&[], ArrivalProcess::Fixed), &traffic(&[(1, vec![])]), 100, 1, 7);
+    let arrivals: Vec<_> = schedule.map(|arrival| arrival.at.as_micros()).collect();
+    assert_eq!(arrivals.len(), 100);
+    assert!(arrivals.windows(2).all(|pair| (9_999..=10_001).contains(&(pair[1] - pair[0]))));
+}
+
+#[test]
+fn a_sequence_gives_each_arrival_of_its_class_the_next_value() {
+    let model =
+        traffic(&[(3, vec![sequence(10, -2)]), (1, vec![sequence(1, 1)]), (1, vec![sequence(i64::MAX, 1)])]);
+    let (mut first, mut second) = (10, 1);
+    for arrival in schedule(&model, 100, 1, 3) {
+        let expected = match arrival.call.class {
+            0 => (first, first -= 2).0,
+            1 => (second, second += 1).0,
+            _ => i64::MAX,
+        };
+        assert!(arrival.call.parameters == [Value::Int(expected)]);
+    }
+    assert!(first < 0 && second > 10);
+}
+
+#[test]
+fn keys_are_drawn_alike_and_shared_by_those_who_sample_the_same() {
+    let traffic = traffic(&[(1, vec![sample(10), sample(10), sample(20)])]);
+    let mut model = Model::new(&traffic).unwrap();
+    assert_eq!(model.samples().len(), 2);
+    let keys = |keys: &[&str]| keys.iter().map(|key| Arc::from(*key)).collect::<Vec<_>>();
+    model.keys = Keys(vec![keys(&["a", "b"]), keys(&["c"])]);
+    assert_eq!(format!("{:?}", model.keys), "keys [2, 1]");
+    let schedule = Schedule::new(Arc::new(model), 1000, &Course::default(), Duration::from_secs(1), 7);
+    let text = |value: &Value| if let Value::Text(text) = value { text.to_string() } else { String::new() };
+    let (mut a, mut all) = (0.0, 0.0);
+    for arrival in schedule {
+        all += 1.0;
+        a += f64::from(u8::from(text(&arrival.call.parameters[0]) == "a"));
+        assert!(["a", "b"].contains(&text(&arrival.call.parameters[1]).as_str()));
+        assert_eq!(text(&arrival.call.parameters[2]), "c");
+    }
+    assert!((a - all / 2.0_f64).abs() < five_deviations(all / 2.0));
+}
+
+fn one(statement: Statement) -> Traffic {
+    Traffic { statements: vec![Statement { weight: 1, ..statement }], ..traffic(&[]) }
+}
+
 #[test]
 fn a_faulty_model_is_refused_with_its_place() {
+    let part = |sql: &str| TransactionStatement { sql: sql.to_owned(), params: vec![] };
+    let sql = |sql: &str| Statement { sql: Some(sql.to_owned()), ..Statement::default() };
+    let mut twice = traffic(&[(1, vec![]), (1, vec![])]);
+    twice.statements[0].name = Some("statement 2".to_owned());
     for (model, error) in [
-        (traffic(&[]), TrafficError::Empty),
-        (traffic(&[(1, vec![]), (0, vec![])]), TrafficError::Weight { statement: 2 }),
+        (traffic(&[]), "has no statements"),
+        (traffic(&[(1, vec![]), (0, vec![])]), "statement 2 of the traffic model has a weight below 1"),
+        (traffic(&[(1, vec![int(2, 1, Skew::Zipf)])]), "parameter 1 of statement 1"),
+        (traffic(&[(1, vec![choice(&["a"]), choice(&[])])]), "parameter 2 of statement 1"),
+        (traffic(&[(1, vec![Parameter::default()])]), "parameter 1 of statement 1"),
         (
-            traffic(&[(1, vec![int(2, 1, Skew::Zipf)])]),
-            TrafficError::Parameter { statement: 1, parameter: 1 },
+            traffic(&[(1, vec![Parameter { int: int(1, 2, Skew::Uniform).int, ..choice(&["a"]) }])]),
+            "exactly one",
         ),
+        (traffic(&[(1, vec![sample(0)])]), "parameter 1"),
+        (twice, "two classes of the traffic model are called \"statement 2\""),
+        (one(Statement::default()), "exactly one of sql and transaction"),
+        (one(Statement { transaction: vec![part("SELECT 1")], ..sql("SELECT 1") }), "exactly one"),
+        (one(Statement { access: Some(Access::ReadWrite), ..sql("SELECT 1") }), "the model is ReadOnly"),
+        (one(sql("BEGIN")), "under transaction"),
+        (one(sql("SET ROLE x")), "statement 1 of the traffic model can't be sent: only SELECT"),
+        (one(sql("SELECT 'a")), "a string that begins here has no end"),
         (
-            traffic(&[(1, vec![choice(&["a"]), choice(&[])])]),
-            TrafficError::Parameter { statement: 1, parameter: 2 },
-        ),
-        (
-            traffic(&[(1, vec![Parameter { int: None, choice: None }])]),
-            TrafficError::Parameter { statement: 1, parameter: 1 },
+            one(Statement { transaction: vec![part("SELECT 1"), part("COMMIT")], ..Statement::default() }),
+            "part 2 of statement 1",
         ),
     ] {
-        assert_eq!(Mix::new(&model), Err(error));
+        let message = Model::new(&model).unwrap_err().to_string();
+        assert!(message.contains(error), "{message}");
     }
+    assert_eq!(Model::new(&traffic(&vec![(1, vec![]); 65])), Err(TrafficError::TooManyClasses));
+    let mut many = traffic(&vec![(1, vec![]); 17]);
+    for class in &mut many.statements {
+        *class = Statement { transaction: vec![part("SELECT 1"); 16], weight: 1, ..Statement::default() };
+    }
+    assert_eq!(Model::new(&many), Err(TrafficError::TooManyStatements));
 }
