@@ -290,7 +290,7 @@ pub struct BindingRecord {
 pub enum Verdict {
     /// As expected.
     Pass,
-    /// Not as expected, but not enforced.
+    /// Worth a look, and no reason to stop.
     Warn,
     /// It could not be told. Never promotes.
     Inconclusive,

@@ -55,7 +55,7 @@ pub struct Finding {
     pub object: String,
     /// In a sentence, legacy against candidate.
     pub message: String,
-    /// The figures and names behind it. Never a value of a table.
+    /// The figures and names behind it. Never a value of a table, but for the keys that `data` names rows by.
     #[serde(skip_serializing_if = "Map::is_empty", default)]
     pub evidence: Map<String, Value>,
 }

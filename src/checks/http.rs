@@ -1,8 +1,8 @@
 //! Does an endpoint, such as the application's own health, answer as expected?
 //!
 //! Passes when the status is the expected one, the whole answer came in time and within 1 MiB, and its body holds the
-//! text that is asked for. An answer that is not as expected is a `Fail`; an endpoint that could not be reached, or said
-//! nothing, is an `Error`. Never follows a redirect: it leads to something else than what the spec names. Never shows
+//! text that is asked for. An answer that is not as expected, or that broke off, is a `Fail`; an endpoint that could not
+//! be reached, or was silent until the timeout, is an `Error`. Never follows a redirect: it leads to something else than what the spec names. Never shows
 //! a body.
 
 use std::time::Duration;

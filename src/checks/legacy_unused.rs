@@ -92,10 +92,11 @@ fn unreadable() -> Trouble {
 
 /// Sessions that are alike.
 fn group(row: &Row, is_direct: bool) -> Option<Finding> {
-    let text = |index: usize| row.try_get::<_, Option<String>>(index).ok().flatten();
+    // A server may be hostile in any of these.
+    let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten().map(shown);
     let is_own: bool = row.try_get(0).ok()?;
-    let role = shown(&text(1)?);
-    let application = text(2).map(|name| shown(&name)).filter(|name| !name.is_empty());
+    let role = text(1)?;
+    let application = text(2).filter(|name| !name.is_empty());
     let count: i64 = row.try_get(5).ok()?;
     let sessions = if count == 1 { "1 session".to_owned() } else { format!("{count} sessions") };
     let object = application.unwrap_or_else(|| "(no application_name)".to_owned());

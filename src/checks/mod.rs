@@ -5,7 +5,8 @@
 //! `Answer`; the kinds that look at many objects return it with findings, whose kinds `catalogue` lists.
 //!
 //! Never changes anything: no write, no setting that stays, no lock that outlives the question. Never decides what a
-//! verdict leads to. Never shows a password, a connection string or a value that isn't a number or a boolean.
+//! verdict leads to. Never shows a password, a connection string or a value that isn't a number or a boolean; the report
+//! alone, and not the status, holds the keys of rows that `data` found.
 
 use std::{
     sync::Arc,

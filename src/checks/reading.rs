@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
+use tokio::time::timeout;
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -15,6 +16,8 @@ use tokio_postgres::{
 use super::{Asking, options, trouble::Trouble};
 use crate::postgres::{ConnectOptions, Limits, Session, Target};
 
+/// How long ending a transaction may take.
+const GOODBYE: Duration = Duration::from_millis(200);
 /// Longest wait for a lock: a check must not queue up behind, and so hold up, the application.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -28,7 +31,7 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// What opens such a transaction.
 pub(super) fn begin(limits: &Limits) -> String {
     format!(
-        "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog; {TEXT_FORM}",
+        "{}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path = pg_catalog, pg_temp; {TEXT_FORM}",
         limits.begin()
     )
 }
@@ -95,8 +98,10 @@ impl Reading {
         Ok(rows.map_err(|error| Trouble::from(self.session.explain(&error))))
     }
 
-    /// Ends the transaction with its session.
+    /// Ends the transaction, then its session: a pooler throws a server connection away whose client leaves within one.
     pub(super) async fn end(self) {
+        // Without it the connection is closed all the same.
+        let _ = timeout(GOODBYE, self.session.client().batch_execute("ROLLBACK")).await;
         self.session.close().await;
     }
 }

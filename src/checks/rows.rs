@@ -12,7 +12,11 @@ use std::{
 use futures::TryStreamExt;
 use tokio_postgres::{SimpleQueryMessage, types::Type};
 
-use super::{options, reading::TEXT_FORM, trouble::Trouble};
+use super::{
+    options,
+    reading::{LOCK_TIMEOUT, TEXT_FORM},
+    trouble::Trouble,
+};
 use crate::{
     api::Verdict,
     duration,
@@ -23,9 +27,6 @@ use crate::{
 pub(super) const MAX_ROWS: usize = 1000;
 /// Most bytes of an answer's values.
 const MAX_BYTES: usize = 1 << 20;
-/// Longest wait for a lock: a check must not queue up behind, and so hold up, the application.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// What a column's values are, as far as it matters to showing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

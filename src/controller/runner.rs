@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{Access, Baseline, Check, Configuration, DatabaseRolloutSpec, Load, Prerequisite, Stage, Traffic},
+    api::{Baseline, Check, Configuration, DatabaseRolloutSpec, Load, Prerequisite, Stage, Traffic},
     checks::{Moment, Sides},
     cluster::{ClusterReader, Namespace, Reports, Snapshot},
     duration,
@@ -42,7 +42,6 @@ enum Work {
     },
     Final {
         groups: Vec<Asked>,
-        moment: Moment,
     },
     Load {
         spec: LoadSpec,
@@ -63,6 +62,7 @@ struct Asked {
     stage: String,
     checks: Vec<Check>,
     sides: Sides,
+    moment: Moment,
 }
 
 impl Job {
@@ -102,7 +102,8 @@ fn prepare(
     let spec = &snapshot.rollout().spec;
     let asked = |stage: &Stage, checks: &[Check]| {
         let sides = sides(namespace, snapshot, stage)?;
-        Ok::<_, String>(Asked { stage: stage.name.clone(), checks: checks.to_vec(), sides })
+        let moment = moment(snapshot);
+        Ok::<_, String>(Asked { stage: stage.name.clone(), checks: checks.to_vec(), sides, moment })
     };
     Ok(match &id.scope {
         AttemptScope::Prerequisites => Work::Prerequisites {
@@ -123,7 +124,7 @@ fn prepare(
         }
         AttemptScope::Final => {
             let groups = spec.stages.iter().map(|stage| asked(stage, &final_checks(stage)));
-            Work::Final { groups: groups.collect::<Result<_, String>>()?, moment: final_moment(spec) }
+            Work::Final { groups: groups.collect::<Result<_, String>>()? }
         }
         AttemptScope::Load(name) => {
             let load = stage(spec, name)?.load.as_ref().ok_or("the stage has no load")?;
@@ -141,11 +142,11 @@ fn prepare(
     })
 }
 
-/// Where no stage writes to another server, legacy and candidate must still be the same.
-fn final_moment(spec: &DatabaseRolloutSpec) -> Moment {
-    let writes =
-        spec.candidate.is_some() && spec.stages.iter().any(|stage| stage.access == Access::ReadWrite);
-    if writes { Moment::After } else { Moment::Before }
+/// From the first promoted stage on that writes to another server, what legacy holds is history.
+fn moment(snapshot: &Snapshot) -> Moment {
+    let stages = snapshot.rollout().status.iter().flat_map(|status| &status.recorded.stages);
+    let has_moved = stages.into_iter().any(|stage| stage.promoted_at.is_some() && stage.writes);
+    if has_moved { Moment::After } else { Moment::Before }
 }
 
 fn final_checks(stage: &Stage) -> Vec<Check> {

@@ -47,11 +47,14 @@ pub(super) async fn range(
     let mut parts = vec![(range, digests_of_it)];
     while let Some((part, digests_of_it)) = parts.pop() {
         let [legacy, candidate] = &digests_of_it;
-        let found = if legacy.rows.max(candidate.rows) <= LEAF_ROWS {
-            leaf(run, open, &part).await?
+        let larger = if legacy.rows >= candidate.rows { LEGACY } else { CANDIDATE };
+        let rows = digests_of_it[larger].rows;
+        let found = if rows <= LEAF_ROWS { leaf(run, open, &part).await? } else { None };
+        let found = if let Some(found) = found {
+            found
         } else {
-            let larger = if legacy.rows >= candidate.rows { LEGACY } else { CANDIDATE };
-            let pieces = split(run, open, &part, larger, digests_of_it[larger].rows).await?;
+            // It is too large, or has become so since it was counted.
+            let pieces = split(run, open, &part, larger, rows.max(LEAF_ROWS)).await?;
             let found = pieces.len();
             parts.extend(pieces);
             found
@@ -101,14 +104,17 @@ async fn split(
     Ok(pieces)
 }
 
-/// Compares the rows of a part one by one; tells how many differ.
-async fn leaf(run: &Run<'_>, open: &mut Open, part: &Range) -> Result<usize, Loss> {
+/// Compares the rows of a part one by one; tells how many differ, or nothing where not all of them were fetched.
+async fn leaf(run: &Run<'_>, open: &mut Open, part: &Range) -> Result<Option<usize>, Loss> {
     let ask = |side| {
         let statement = open.subject.rows(side, part, FETCHED_MAX);
         async move { run.part(side, &statement).await }
     };
     let (legacy, candidate) = tokio::try_join!(ask(LEGACY), ask(CANDIDATE))?;
-    suspect(open, &[legacy, candidate])
+    if legacy.len().max(candidate.len()) >= FETCHED_MAX {
+        return Ok(None);
+    }
+    suspect(open, &[legacy, candidate]).map(Some)
 }
 
 /// Finds the differing rows of a table that can't be followed along its key: those of as many differing buckets as

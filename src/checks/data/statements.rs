@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::{
     connections::{Loss, value},
+    doubt::Telling,
     hash::{Method, Sample},
     inventory::{Table, quoted},
     plan::{Path, Plan},
@@ -28,6 +29,12 @@ pub(super) struct Range {
 pub(super) struct Digest {
     pub(super) rows: u64,
     sum: String,
+}
+
+impl Telling for Digest {
+    fn is_telling(&self) -> bool {
+        !self.sum.is_empty()
+    }
 }
 
 /// A table, and how it is asked about.

@@ -19,7 +19,8 @@ const RESERVE_MIN: i64 = 3;
 /// `NULL` is what a role may not see, or what this version does not have.
 const QUESTION: &str = "SELECT current_setting('max_connections')::int8, \
     current_setting('superuser_reserved_connections')::int8, \
-    coalesce(current_setting('reserved_connections', true), '0')::int8, \
+    coalesce(current_setting('reserved_connections', true), '0')::int8 \
+        + coalesce(current_setting('rds.rds_superuser_reserved_connections', true), '0')::int8, \
     (SELECT datconnlimit::int8 FROM pg_database WHERE datname = current_database()), \
     (SELECT rolconnlimit::int8 FROM pg_roles WHERE rolname = session_user), \
     (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = session_user \

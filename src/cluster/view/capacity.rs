@@ -62,9 +62,16 @@ pub(super) async fn read(
         WorkloadKind::StatefulSet => call_optional(attempted, namespace.api::<StatefulSet>().get_opt(name))
             .await?
             .map(|set| of_stateful_set(&set, max)),
-        WorkloadKind::DaemonSet => call_optional(attempted, namespace.api::<DaemonSet>().get_opt(name))
-            .await?
-            .map(|set| of_daemon_set(&set)),
+        WorkloadKind::DaemonSet => {
+            call_optional(attempted.clone(), namespace.api::<DaemonSet>().get_opt(name))
+                .await?
+                .map(|set| {
+                    of_daemon_set(&set).ok_or_else(|| {
+                        ClusterError::precondition(attempted, "its controller has not counted its nodes yet")
+                    })
+                })
+                .transpose()?
+        }
     })
 }
 
@@ -87,11 +94,13 @@ fn of_stateful_set(set: &StatefulSet, autoscaler_max: Option<i64>) -> Capacity {
     Capacity { replicas: i64::from(replicas), autoscaler_max, surge: 0 }
 }
 
-fn of_daemon_set(set: &DaemonSet) -> Capacity {
-    let replicas = set.status.as_ref().map_or(0, |status| i64::from(status.desired_number_scheduled));
+/// `None` before its controller has looked at it: no status is not "on no node".
+fn of_daemon_set(set: &DaemonSet) -> Option<Capacity> {
+    let replicas = i64::from(set.status.as_ref()?.desired_number_scheduled);
     let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
     let surge = strategy.and_then(|s| s.rolling_update.as_ref()).and_then(|r| r.max_surge.as_ref());
-    Capacity { replicas, autoscaler_max: None, surge: surge.map_or(0, |surge| resolve(surge, replicas)) }
+    let surge = surge.map_or(0, |surge| resolve(surge, replicas));
+    Some(Capacity { replicas, autoscaler_max: None, surge })
 }
 
 /// A number of pods, or a share of `pods` in percent, rounded up.
@@ -142,7 +151,8 @@ mod tests {
         let set = json!({"metadata": {}, "status": {"desiredNumberScheduled": 5, "currentNumberScheduled": 0,
             "numberMisscheduled": 0, "numberReady": 0}, "spec": {"selector": {}, "template": {},
             "updateStrategy": {"rollingUpdate": {"maxSurge": "30%"}}}});
-        let capacity = of_daemon_set(&serde_json::from_value(set).unwrap());
+        let capacity = of_daemon_set(&serde_json::from_value(set).unwrap()).unwrap();
+        assert_eq!(of_daemon_set(&DaemonSet::default()), None);
         assert_eq!((capacity.most(), capacity.surge), (5, 2));
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Asked, Work, rounds::Rounds};
 use crate::{
     api::{CheckResult, LoadResult, Verdict},
-    checks::{self, CheckReport, Moment, Progress},
+    checks::{self, CheckReport, Progress},
     cluster::Reports,
     engine::Report,
     load::{self, LoadProgress},
@@ -26,7 +26,7 @@ pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
             checks_report(answers.iter().map(|answer| bounded(answer.result())).collect())
         }
         Work::Checks { asked, asks_legacy } => {
-            let mut answers = ask_all(&asked, Moment::Before).await;
+            let mut answers = ask_all(&asked).await;
             if let Some(legacy) = asked.sides.legacy.as_ref().filter(|_| asks_legacy) {
                 answers.push(checks::probe(legacy, "way-back").await);
             }
@@ -36,7 +36,7 @@ pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
             let answers = soak(&asked, interval, until).await;
             checks_report(publish(reports, keyed(&Reports::key_of_soak, &asked.stage, answers)).await)
         }
-        Work::Final { groups, moment } => validate(&groups, moment, reports).await,
+        Work::Final { groups } => validate(&groups, reports).await,
         Work::Load { spec, target } => {
             let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
             Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
@@ -47,10 +47,10 @@ pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
 }
 
 /// One after the other: checks share the databases with the application.
-async fn ask_all(asked: &Asked, moment: Moment) -> Vec<CheckReport> {
+async fn ask_all(asked: &Asked) -> Vec<CheckReport> {
     let mut answers = Vec::with_capacity(asked.checks.len());
     for check in &asked.checks {
-        answers.push(checks::run(check, &asked.sides, moment, &Progress::default()).await);
+        answers.push(checks::run(check, &asked.sides, asked.moment, &Progress::default()).await);
     }
     answers
 }
@@ -59,7 +59,7 @@ async fn ask_all(asked: &Asked, moment: Moment) -> Vec<CheckReport> {
 async fn soak(asked: &Asked, interval: Duration, until: Timestamp) -> Vec<CheckReport> {
     let mut rounds = Rounds::new(&asked.checks);
     loop {
-        rounds.add(ask_all(asked, Moment::Before).await);
+        rounds.add(ask_all(asked).await);
         let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
         if !rounds.are_within_limits() || left.is_zero() {
             return rounds.into_reports();
@@ -69,10 +69,10 @@ async fn soak(asked: &Asked, interval: Duration, until: Timestamp) -> Vec<CheckR
 }
 
 /// All checks once more; in the status their names carry the stage.
-async fn validate(groups: &[Asked], moment: Moment, reports: &Reports) -> Report {
+async fn validate(groups: &[Asked], reports: &Reports) -> Report {
     let mut keyed_answers = Vec::new();
     for asked in groups {
-        let answers = ask_all(asked, moment).await;
+        let answers = ask_all(asked).await;
         keyed_answers.extend(keyed(&Reports::key_of_final, &asked.stage, answers).into_iter().map(
             |(key, answer)| (key, CheckReport { name: format!("{}/{}", asked.stage, answer.name), ..answer }),
         ));
