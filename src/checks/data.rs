@@ -168,6 +168,11 @@ fn conclude(run: &Run<'_>, trouble: Option<Trouble>) -> Answer {
     let has_failed = findings.fails > 0;
     let has_findings = findings.total() > 0;
     let mut answer = Answer::from_findings(findings, &compared);
+    if tables_total == 0 && answer.verdict != Verdict::Fail {
+        answer.verdict = Verdict::Inconclusive;
+        answer.message =
+            format!("there is no table to look at; is it the right database? {}", answer.message);
+    }
     answer.samples = i64::try_from(rows).unwrap_or(i64::MAX);
     if let Some(trouble) = trouble {
         let found = if has_findings { format!("; until then: {}", answer.message) } else { String::new() };

@@ -163,6 +163,12 @@ pub async fn probe(target: &Target, name: &str) -> CheckReport {
 }
 
 async fn ask(asking: &Asking<'_>) -> Answer {
+    if let Some(unknown) = unknown_accepted(asking.check) {
+        return Answer::new(
+            Verdict::Error,
+            format!("accept names {unknown}, which this check never finds; see its report for the kinds"),
+        );
+    }
     let answer = match asking.check.question() {
         None => Err(Trouble::error("the check asks nothing: give it one kind, such as connectivity: {}")),
         Some(Question::Connectivity(question)) => match asking.candidate() {
@@ -190,6 +196,15 @@ async fn ask(asking: &Asking<'_>) -> Answer {
         Some(Question::Server(question)) => server::ask(question, asking).await,
     };
     answer.unwrap_or_else(Answer::from)
+}
+
+/// The first finding that the check accepts and never makes: a slip that would otherwise go unnoticed.
+fn unknown_accepted(check: &Check) -> Option<&str> {
+    let kind = check.question()?.kind();
+    let made: &[FindingKind] =
+        catalogue().into_iter().find(|(check, _)| *check == kind).map_or(&[], |(_, made)| made);
+    let accepted = check.accept.iter().map(|accepted| accepted.kind.as_str());
+    accepted.into_iter().find(|name| made.iter().all(|kind| kind.name != *name))
 }
 
 /// Every kind of finding, by the check that makes it; what docs/checks.md lists.

@@ -23,7 +23,8 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes a value's text the same on both sides, whatever their settings.
 pub(super) const TEXT_FORM: &str = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; \
-     SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3";
+     SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off; \
+     SET LOCAL standard_conforming_strings = on";
 
 /// A parameter of a statement, with its type: nothing has to be prepared, so no pooler can lose it.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);

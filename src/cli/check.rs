@@ -16,6 +16,7 @@ use super::{target::target, traffic_file};
 use crate::{
     api::{AcceptedFinding, Check, Traffic, Verdict},
     checks::{self, CheckReport, Moment, NoCluster, Progress, Sides},
+    postgres::Target,
 };
 
 mod kind;
@@ -37,12 +38,12 @@ pub(super) struct Options {
     /// Ask only the checks of this stage of the manifest.
     #[arg(long, requires = "file")]
     stage: Option<String>,
-    /// The database that the application comes from: `postgresql://user:password@host:port/database`. As an environment
-    /// variable it is not seen by others on this machine.
-    #[arg(long, global = true, env = "CUTOVER_LEGACY_URI", hide_env_values = true)]
+    /// The database that the application comes from: `postgresql://user:password@host:port/database`. When left out: that of
+    /// the manifest's Secret, else the environment variable `CUTOVER_LEGACY_URI`, which others on this machine don't see.
+    #[arg(long, global = true)]
     legacy: Option<String>,
-    /// The database that it moves to.
-    #[arg(long, global = true, env = "CUTOVER_CANDIDATE_URI", hide_env_values = true)]
+    /// The database that it moves to. When left out: as for legacy, and `CUTOVER_CANDIDATE_URI`.
+    #[arg(long, global = true)]
     candidate: Option<String>,
     /// The whole check must be over after this long, such as `90s` or `2h`.
     #[arg(long, global = true)]
@@ -61,29 +62,40 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 async fn ask(mut options: Options) -> anyhow::Result<ExitCode> {
-    let format = options.output;
-    let out = &mut std::io::stdout().lock();
-    if let Some(kind) = options.kind.take() {
-        let mut check = adjusted(kind.into_check(), &options)?;
-        let sides = sides(&options, plans_traffic(&mut check)?, NoCluster::default())?;
-        let report = ask_one(&check, &sides).await;
-        render::one(format, &report, out)?;
-        return Ok(exit_code(report.verdict));
+    match (options.kind.take(), options.file.take()) {
+        (Some(_), Some(_)) => bail!("give a kind of check or a manifest, not both"),
+        (Some(kind), None) => ask_kind(kind, &options).await,
+        (None, Some(file)) => ask_manifest(&Manifest::read(&file)?, &options).await,
+        (None, None) => bail!("name a kind of check, or a manifest with -f"),
     }
-    let manifest =
-        Manifest::read(options.file.as_deref().context("name a kind of check, or a manifest with -f")?)?;
-    let mut sides = sides(&options, manifest.traffic(), NoCluster { workloads: manifest.workloads() })?;
-    if sides.legacy.is_none() {
-        sides.legacy = Some(manifest.legacy()?);
-    }
-    if sides.candidate.is_none() {
-        sides.candidate = manifest.candidate()?;
-    }
+}
+
+async fn ask_kind(kind: kind::Kind, options: &Options) -> anyhow::Result<ExitCode> {
+    let mut check = adjusted(kind.into_check(), options)?;
+    let sides = Sides {
+        legacy: named(options.legacy.as_ref(), LEGACY, || Ok(None))?,
+        candidate: named(options.candidate.as_ref(), CANDIDATE, || Ok(None))?,
+        traffic: plans_traffic(&mut check)?.into(),
+        cluster: Arc::new(NoCluster::default()),
+    };
+    let report = ask_one(&check, &sides).await;
+    render::one(options.output, &report, &mut std::io::stdout().lock())?;
+    Ok(exit_code(report.verdict))
+}
+
+async fn ask_manifest(manifest: &Manifest, options: &Options) -> anyhow::Result<ExitCode> {
+    let checks = manifest.checks(options.stage.as_deref())?;
+    let sides = Sides {
+        legacy: named(options.legacy.as_ref(), LEGACY, || manifest.legacy())?,
+        candidate: named(options.candidate.as_ref(), CANDIDATE, || manifest.candidate())?,
+        traffic: manifest.traffic().into(),
+        cluster: Arc::new(NoCluster { workloads: manifest.workloads() }),
+    };
     let mut reports = Vec::new();
-    for check in manifest.checks(options.stage.as_deref())? {
-        reports.push(ask_one(&adjusted(check, &options)?, &sides).await);
+    for check in checks {
+        reports.push(ask_one(&adjusted(check, options)?, &sides).await);
     }
-    render::all(format, &reports, out)?;
+    render::all(options.output, &reports, &mut std::io::stdout().lock())?;
     Ok(exit_code(render::worst(&reports)))
 }
 
@@ -94,7 +106,10 @@ async fn ask_one(check: &Check, sides: &Sides) -> CheckReport {
 
 fn adjusted(mut check: Check, options: &Options) -> anyhow::Result<Check> {
     if let Some(timeout) = &options.timeout {
-        crate::duration::parse(timeout).map_err(|error| anyhow::anyhow!("--timeout: {error}"))?;
+        let limit = crate::duration::parse(timeout).map_err(|error| anyhow::anyhow!("--timeout: {error}"))?;
+        if limit.is_zero() {
+            bail!("--timeout must be longer than zero");
+        }
         check.timeout = Some(timeout.clone());
     }
     for rule in &options.accept {
@@ -118,16 +133,33 @@ fn plans_traffic(check: &mut Check) -> anyhow::Result<Vec<Traffic>> {
     Ok(vec![traffic])
 }
 
-fn sides(options: &Options, traffic: Vec<Traffic>, cluster: NoCluster) -> anyhow::Result<Sides> {
-    let side = |uri: &Option<String>, name: &str| {
-        uri.as_deref().map(|uri| target(uri).with_context(|| format!("--{name}"))).transpose()
+/// How a side is named: as an option and as an environment variable.
+type Names = (&'static str, &'static str);
+
+const LEGACY: Names = ("legacy", "CUTOVER_LEGACY_URI");
+const CANDIDATE: Names = ("candidate", "CUTOVER_CANDIDATE_URI");
+
+/// A side, by its option, else by the manifest, else by the environment: what was exported for another day must not
+/// silently be asked in place of what a manifest names. Says which database it is.
+fn named(
+    option: Option<&String>,
+    (name, variable): Names,
+    of_manifest: impl FnOnce() -> anyhow::Result<Option<Target>>,
+) -> anyhow::Result<Option<Target>> {
+    let side = match option {
+        Some(uri) => Some(target(uri).with_context(|| format!("--{name}"))?),
+        None => match of_manifest()? {
+            Some(target) => Some(target),
+            None => match std::env::var(variable) {
+                Ok(uri) => Some(target(&uri).with_context(|| variable)?),
+                Err(_) => None,
+            },
+        },
     };
-    Ok(Sides {
-        legacy: side(&options.legacy, "legacy")?,
-        candidate: side(&options.candidate, "candidate")?,
-        traffic: traffic.into(),
-        cluster: Arc::new(cluster),
-    })
+    if let Some(side) = &side {
+        eprintln!("{name}: {}", side.uri.endpoint());
+    }
+    Ok(side)
 }
 
 fn exit_code(verdict: Verdict) -> ExitCode {

@@ -9,7 +9,7 @@ mod traffic;
 mod traffic_file;
 mod tune;
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
@@ -49,6 +49,13 @@ impl Cli {
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };
         result.unwrap_or_else(|error| {
+            // Whoever reads has had enough, as `head` has.
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+            {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("Error: {error:#}");
             ExitCode::from(trouble)
         })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::api::Traffic;
 
@@ -17,5 +17,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Traffic> {
         bail!("{shown} is longer than {} KiB", MAX_BYTES >> 10);
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{shown} is not one entry of spec.traffic"))
+    // Without the lines around the error: statements may hold values.
+    serde_saphyr::from_str(&text)
+        .map_err(|error| anyhow!("{shown} is not one entry of spec.traffic: {}", error.without_snippet()))
 }

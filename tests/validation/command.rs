@@ -119,6 +119,17 @@ async fn a_manifest_s_checks_are_asked_all_of_them_or_those_of_a_stage() {
     assert_eq!(names(&json(&all)), ["api/few", "web/few"]);
     let one = cutover(&["check", "-f", &file, "--stage", "api", "-o", "json"], &[]);
     assert_eq!((one.status.code(), names(&json(&one))), (Some(0), vec!["api/few".to_owned()]));
+    // What was exported for another day is not asked in place of what the manifest names.
+    let elsewhere = [
+        ("CUTOVER_LEGACY_URI", "postgresql://u@127.0.0.1:1/d"),
+        ("CUTOVER_CANDIDATE_URI", "postgresql://u@127.0.0.1:1/d"),
+    ];
+    assert_eq!(cutover(&["check", "-f", &file, "--stage", "api"], &elsewhere).status.code(), Some(0));
+    assert_eq!(
+        cutover(&["check", "-f", &file, "schema"], &[]).status.code(),
+        Some(2),
+        "either a kind or a manifest"
+    );
     let table = cutover(&["check", "-f", &file], &[]);
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(table.contains("Pass: api/few") && table.contains("Fail: web/few"), "{table}");

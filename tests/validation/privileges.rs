@@ -284,3 +284,20 @@ async fn a_further_role_is_compared_by_its_name() {
     let report = pair.ask(asking(&["nobody's \"role\""])).await;
     assert_only(&report, Verdict::Fail, "role-missing", "nobody's \"role\"");
 }
+
+#[tokio::test]
+async fn row_security_that_the_candidate_alone_has_fails() {
+    let tables = "CREATE TABLE notes (id int PRIMARY KEY); GRANT SELECT ON notes TO {owner}";
+    let pair = Pair::of(tables, "", "ALTER TABLE notes ENABLE ROW LEVEL SECURITY").await;
+    let report = pair.ask(check()).await;
+    assert_only(&report, Verdict::Fail, "row-security-applies", "public.notes");
+}
+
+#[tokio::test]
+async fn names_are_compared_however_the_servers_quote_them() {
+    let tables = "CREATE TABLE notes (id int PRIMARY KEY)";
+    let quoting = "ALTER DATABASE {owner} SET quote_all_identifiers = on";
+    let pair = Pair::of(tables, "GRANT SELECT ON notes TO {owner}", quoting).await;
+    let report = pair.ask(check()).await;
+    assert_only(&report, Verdict::Fail, "privilege-missing", "public.notes");
+}

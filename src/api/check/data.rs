@@ -15,7 +15,7 @@ pub struct DataCheck {
     /// `Sample`: how many of each table's rows are compared, in percent; 1 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=100))]
     pub percent: Option<i32>,
     /// `Sample`: the same seed picks the same rows; 0 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,13 +39,13 @@ pub struct DataCheck {
     /// Connections on each side, and one more on legacy; 2 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 32))]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=32))]
     pub parallelism: Option<i32>,
     /// Rows per second that are read on each side at most, over all connections; as fast as it goes when left out. A
     /// table that has to be read in one scan is waited for, and then read at full speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000_000))]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     pub max_rows_per_second: Option<i64>,
 }
 

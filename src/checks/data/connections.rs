@@ -37,7 +37,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 /// What the values' text and the plan may not depend on, and that hidden rows are an error instead of absent.
 const FRAME: &str = "SET LOCAL row_security = off; SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; \
-     SET LOCAL standard_conforming_strings = on; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+     SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Why a statement has no answer.
 #[derive(Debug, Clone)]

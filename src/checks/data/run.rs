@@ -172,7 +172,8 @@ impl<'a> Run<'a> {
     ) -> Result<Option<T>, Loss> {
         match outcome {
             Ok(outcome) => Ok(Some(outcome)),
-            Err(Loss::Statement(side, fault)) => {
+            // A lock is given back: it says nothing about the table.
+            Err(Loss::Statement(side, fault)) if fault.class != ErrorClass::LockTimeout => {
                 self.find(Finding::new(&kinds::TABLE_UNREADABLE, &table.shown, format!("{side}: {fault}")));
                 Ok(None)
             }

@@ -121,22 +121,21 @@ fn judge(role: &Compared, class: Class, name: &str, (ours, theirs): (i32, i32), 
         let message = format!("{called} has {gained} on the candidate, not on legacy");
         found.push(finding(&ADDED, object.clone(), role, message).with("added", gained));
     }
-    if ours & theirs & RLS_ENABLED != 0 {
-        row_security(role, object, (ours & BYPASSES != 0, theirs & BYPASSES != 0), found);
-    }
+    let is_filtered = |bits| bits & RLS_ENABLED != 0 && bits & BYPASSES == 0;
+    row_security(role, object, (is_filtered(ours), is_filtered(theirs)), found);
 }
 
-fn row_security(role: &Compared, object: String, bypasses: (bool, bool), found: &mut Vec<Finding>) {
+fn row_security(role: &Compared, object: String, filtered: (bool, bool), found: &mut Vec<Finding>) {
     let called = &role.called;
-    match bypasses {
-        (true, false) => {
+    match filtered {
+        (false, true) => {
             let message = format!(
                 "row security filters what {called} sees on the candidate, not on legacy: make it the owner, or give it \
                  BYPASSRLS"
             );
             found.push(finding(&RLS_APPLIES, object, role, message));
         }
-        (false, true) => {
+        (true, false) => {
             let message = format!("row security filters what {called} sees on legacy, not on the candidate");
             found.push(finding(&RLS_BYPASSED, object, role, message));
         }

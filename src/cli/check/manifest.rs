@@ -35,7 +35,12 @@ impl Manifest {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("it is not YAML")?;
+        // The error as a whole would show the lines around it, and there may be a password in them.
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(text).map_err(|error| match error.location() {
+                Some(at) => anyhow::anyhow!("it is not YAML: line {}, column {}", at.line(), at.column()),
+                None => anyhow::anyhow!("it is not YAML"),
+            })?;
         let mut rollouts = Vec::new();
         let mut secrets = BTreeMap::new();
         for document in documents {
@@ -108,24 +113,22 @@ impl Manifest {
         all
     }
 
-    /// The legacy side, from the file's Secrets.
-    pub(super) fn legacy(&self) -> anyhow::Result<Target> {
-        self.side(&self.rollout.spec.legacy)
-            .context("the file does not say how to reach legacy; give --legacy")
+    /// Legacy, from the file's Secrets; `None` where its Secret is not in the file.
+    pub(super) fn legacy(&self) -> anyhow::Result<Option<Target>> {
+        self.side(&self.rollout.spec.legacy).context("legacy")
     }
 
-    /// The candidate, from the file's Secrets; `None` where the rollout has none.
+    /// The candidate, from the file's Secrets; `None` where its Secret is not in the file, or the rollout has none.
     pub(super) fn candidate(&self) -> anyhow::Result<Option<Target>> {
         let candidate = self.rollout.spec.candidate.as_ref().map(|candidate| self.side(candidate));
-        candidate.transpose().context("the file does not say how to reach the candidate; give --candidate")
+        Ok(candidate.transpose().context("candidate")?.flatten())
     }
 
-    fn side(&self, configuration: &Configuration) -> anyhow::Result<Target> {
+    fn side(&self, configuration: &Configuration) -> anyhow::Result<Option<Target>> {
         let reference = &configuration.connection.secret_ref;
-        let secret = self
-            .secrets
-            .get(&reference.name)
-            .with_context(|| format!("Secret/{} is not in the file", reference.name))?;
+        let Some(secret) = self.secrets.get(&reference.name) else {
+            return Ok(None);
+        };
         let read = |key: &str| {
             let text = secret
                 .string_data
@@ -140,10 +143,10 @@ impl Manifest {
         })?;
         // Where the spec says how to verify the server, the manifest asks as the operator would.
         let Some(tls) = configuration.connection.tls.clone() else {
-            return target::target(&uri);
+            return target::target(&uri).map(Some);
         };
         let ca_pem = tls.ca_key.as_deref().map(read).transpose()?;
-        Ok(Target { uri: ConnectionUri::parse(&uri)?, tls, ca_pem, roles: Roles::Any })
+        Ok(Some(Target { uri: ConnectionUri::parse(&uri)?, tls, ca_pem, roles: Roles::Any }))
     }
 }
 
@@ -185,7 +188,7 @@ metadata: {name: other}
         let names: Vec<_> =
             manifest.checks(Some("api")).unwrap().into_iter().map(|check| check.name).collect();
         assert_eq!(names, ["api/reachable", "api/same"]);
-        assert_eq!(manifest.legacy().unwrap().uri.endpoint().host, "old");
+        assert_eq!(manifest.legacy().unwrap().unwrap().uri.endpoint().host, "old");
         let candidate = manifest.candidate().unwrap().unwrap();
         assert_eq!(
             (candidate.uri.endpoint().host.as_str(), candidate.ca_pem.as_deref()),
@@ -212,5 +215,13 @@ metadata: {name: other}
             format!("{ROLLOUT}\n---\nkind: Secret\nmetadata: {{name: old}}\ndata: {{uri: canary*}}\n");
         let error = format!("{:?}", Manifest::parse(&broken).err().unwrap());
         assert!(error.contains("Secret") && !error.contains("canary"), "{error}");
+        for slip in [
+            "stringData: {uri: \"canary\"x}",
+            "stringData: {uri: \"canary\"",
+            "stringData:\n  uri: canary\n x: y",
+        ] {
+            let error = format!("{:?}", Manifest::parse(&format!("kind: Secret\n{slip}\n")).err().unwrap());
+            assert!(error.contains("line ") && !error.contains("canary"), "{error}");
+        }
     }
 }
