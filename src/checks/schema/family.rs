@@ -221,9 +221,10 @@ impl Family {
             Relation::Same => return None,
             Relation::Rewritten => (
                 format!(
-                    "{what} differs only in qualifiers or parentheses, which the two versions write differently"
+                    "{what} differs only in qualifiers or parentheses, which the two major versions write differently, \
+                     but which may change what it says, so look at both"
                 ),
-                Severity::Info,
+                property.kind.severity.max(Severity::Warn),
             ),
             Relation::Unsure => (
                 format!(

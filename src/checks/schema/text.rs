@@ -42,7 +42,8 @@ pub(super) type Print = [u8; 16];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Same,
-    /// The same but for what the two major versions write differently.
+    /// The same but for what the two major versions write differently, and what may also change the meaning: which of
+    /// two tables of one name, which of two operators first.
     Rewritten,
     /// Different texts, by two major versions: it may be that only the versions differ.
     Unsure,
