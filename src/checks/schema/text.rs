@@ -155,7 +155,7 @@ fn token_length(text: &str, first: char) -> usize {
         return run(text, char::is_whitespace);
     }
     if text.starts_with("--") {
-        return text.find('\n').map_or(text.len(), |end| end + 1);
+        return text.find(['\n', '\r']).map_or(text.len(), |end| end + 1);
     }
     if text.starts_with("/*") {
         return comment(text);

@@ -31,6 +31,7 @@ fn what_is_quoted_is_compared_as_it_is() {
         ("SELECT 'it''s  so'", "SELECT 'it''s so'"),
         ("SELECT '--a'", "SELECT '--b'"),
         ("SELECT 1 -- one", "SELECT 2 -- one"),
+        ("SELECT 1 -- one\r + 1", "SELECT 1 -- one\r + 2"),
         ("SELECT a - -b", "SELECT a"),
         ("SELECT /*+ SeqScan(t) */ 1", "SELECT 1"),
         ("SELECT a b", "SELECT ab"),
