@@ -84,7 +84,7 @@ GROUP BY 1, 2, 3, 4"
 
 /// The roles that the application's is a member of, itself and PUBLIC included.
 pub(super) const MEMBERSHIPS: &str =
-    "SELECT role.who FROM role WHERE role.oid = 0 OR pg_has_role(session_user, role.oid, 'MEMBER')";
+    "SELECT role.who FROM role WHERE role.oid = 0 OR pg_has_role(current_user, role.oid, 'MEMBER')";
 
 /// A row of [`statement`]: noun, name, owner, grantee, privileges.
 pub(super) type Row = (String, String, String, Option<String>, Option<String>);

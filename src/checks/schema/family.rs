@@ -96,6 +96,9 @@ pub(super) fn name(object: &Object, _majors_differ: bool) -> Option<String> {
     Some(object.name.to_string())
 }
 
+/// Most findings that are held.
+pub(super) const FOUND_MAX: usize = 50_000;
+
 /// What comparing a family needs to know besides its objects.
 #[derive(Debug, Default)]
 pub(super) struct Context {
@@ -163,16 +166,20 @@ impl Family {
         let candidate = candidate.into_iter().filter(is_told).collect();
         let pairs = Pairs::of(legacy, candidate, self.identities, context.majors_differ);
         let mut found = Vec::new();
-        for object in &pairs.legacy {
+        // One too many ends the comparison.
+        for object in pairs.legacy.iter().take(FOUND_MAX + 1) {
             found.push(self.one_sided(self.missing, object, "missing on the candidate"));
         }
-        for object in &pairs.candidate {
+        for object in pairs.candidate.iter().take(FOUND_MAX + 1) {
             let finding = self.one_sided(self.extra, object, "only on the candidate");
             let severity = self.weigh_extra.map_or(self.extra.severity, |weigh| weigh(object));
             found.push(finding.weighing(severity));
             self.rule.inspect(|rule| rule(None, object, &mut found));
         }
         for (legacy, candidate) in &pairs.both {
+            if found.len() > FOUND_MAX {
+                break;
+            }
             self.compare_properties(legacy, candidate, context, &mut found);
             self.rule.inspect(|rule| rule(Some(legacy), candidate, &mut found));
         }

@@ -41,7 +41,7 @@ pub(super) const BEHIND_COLUMN: FindingKind =
     FindingKind::fail("sequence-behind-column", "its next numbers are in the column already: duplicate keys");
 pub(super) const COLUMN_UNCHECKED: FindingKind = FindingKind::info(
     "sequence-column-unchecked",
-    "the end of its column was not looked up: that takes an index that begins with it, SELECT on it and no row security",
+    "the end of its column was not looked up: that takes a column that owns it, an index that begins with that, SELECT on it and no row security",
 );
 
 /// Behind the properties: the owning column.
@@ -164,6 +164,15 @@ pub(super) fn behind_columns<'a>(
         }
     }
     found
+}
+
+/// Sequences that no column owns, such as those that a default calls by name: nothing tells what they feed.
+pub(super) fn ownerless<'a>(candidates: impl Iterator<Item = &'a Object>) -> Vec<Finding> {
+    let message = "no column owns it, so whether it lags behind what it feeds was not looked up";
+    candidates
+        .filter(|sequence| sequence.text(OWNER).is_none())
+        .map(|sequence| Finding::new(&COLUMN_UNCHECKED, clip(&sequence.name), message))
+        .collect()
 }
 
 pub(super) fn is_descending(sequence: &Object) -> bool {
