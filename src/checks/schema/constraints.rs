@@ -5,9 +5,8 @@
 use super::{
     family::{Family, Identity, Object, Property, name},
     side::Versions,
-    text::clip,
 };
-use crate::checks::{Finding, FindingKind, Severity};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const CONSTRAINT_MISSING: FindingKind =
     FindingKind::fail("constraint-missing", "rows get in that legacy refuses");
@@ -121,7 +120,7 @@ fn constraint(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Findi
         let is_new = legacy.is_none_or(|legacy| legacy.text(VALIDATED) == Some("yes"));
         let severity = if is_new { NOT_VALID.severity } else { Severity::Info };
         let message = "the candidate has not validated the constraint: its old rows were not checked";
-        found.push(Finding::new(&NOT_VALID, clip(&candidate.name), message).weighing(severity));
+        found.push(Finding::new(&NOT_VALID, shown(&candidate.name), message).weighing(severity));
     }
     if let Some(index) = candidate.text(OWN_INDEX) {
         validity(
@@ -180,7 +179,7 @@ fn validity(index: &str, legacy: Option<&str>, candidate: Option<&str>, found: &
         let severity = if legacy == Some("yes") { INDEX_INVALID.severity } else { Severity::Warn };
         let message =
             "the candidate's index is invalid: building it, or attaching its partitions, did not end well";
-        found.push(Finding::new(&INDEX_INVALID, clip(index), message).weighing(severity));
+        found.push(Finding::new(&INDEX_INVALID, shown(index), message).weighing(severity));
     }
 }
 
@@ -192,7 +191,7 @@ pub(super) fn name_differs(
     found: &mut Vec<Finding>,
 ) {
     if let Some(legacy) = legacy.filter(|legacy| legacy.name != candidate.name) {
-        let message = format!("the candidate calls it {}", clip(&candidate.name));
-        found.push(Finding::new(kind, clip(&legacy.name), message));
+        let message = format!("the candidate calls it {}", shown(&candidate.name));
+        found.push(Finding::new(kind, shown(&legacy.name), message));
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::side::Versions;
-use super::text::{Form, Relation, Value, clip, relate};
-use crate::checks::{Finding, FindingKind, Severity};
+use super::text::{Form, Relation, Value, relate};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 /// An object of one side, as the catalogs have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -205,9 +205,9 @@ impl Family {
     }
 
     fn one_sided(&self, kind: &FindingKind, object: &Object, how: &str) -> Finding {
-        let finding = Finding::new(kind, clip(&object.name), format!("the {} is {how}", self.noun));
+        let finding = Finding::new(kind, shown(&object.name), format!("the {} is {how}", self.noun));
         match &object.parent {
-            Some(parent) => finding.with("of", clip(parent)),
+            Some(parent) => finding.with("of", shown(parent)),
             None => finding,
         }
     }
@@ -222,7 +222,7 @@ impl Family {
     ) -> Option<Finding> {
         let relation = relate(legacy, candidate, context.majors_differ);
         let texts = |value: Option<&'_ Value>| value.map_or(Some("none".to_owned()), Value::shown);
-        let shown = (texts(legacy), texts(candidate));
+        let told = (texts(legacy), texts(candidate));
         let what = format!("the {} of the {}", property.noun, self.noun);
         let (message, severity) = match relation {
             Relation::Same => return None,
@@ -241,15 +241,15 @@ impl Family {
             ),
             Relation::Different => {
                 let weigh = property.weigh.map(|weigh| weigh(text(legacy), text(candidate)));
-                (difference(&what, &shown), weigh.unwrap_or(property.kind.severity))
+                (difference(&what, &told), weigh.unwrap_or(property.kind.severity))
             }
         };
-        let mut finding = Finding::new(property.kind, clip(name), message)
+        let mut finding = Finding::new(property.kind, shown(name), message)
             .weighing(severity)
             .with("property", property.noun);
-        for (side, shown) in [("legacy", shown.0), ("candidate", shown.1)] {
-            if let Some(shown) = shown {
-                finding = finding.with(side, shown);
+        for (side, value) in [("legacy", told.0), ("candidate", told.1)] {
+            if let Some(value) = value {
+                finding = finding.with(side, value);
             }
         }
         Some(finding)
