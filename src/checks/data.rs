@@ -156,7 +156,7 @@ fn out_of_time(run: &Run<'_>) -> Trouble {
 
 /// What was found counts even if the check did not come to its end; a check that did not is never a pass.
 fn conclude(run: &Run<'_>, trouble: Option<Trouble>) -> Answer {
-    let Tally { mut findings, tables, rows, tables_total, .. } = run.tally();
+    let Tally { mut findings, tables, rows, tables_total, is_any_locked, .. } = run.tally();
     findings.shrink(super::FINDINGS_MAX);
     let how = match (run.asking.moment, run.question.mode) {
         (Moment::After, _) => "read on the candidate alone, for the application writes there now",
@@ -168,6 +168,9 @@ fn conclude(run: &Run<'_>, trouble: Option<Trouble>) -> Answer {
     let has_failed = findings.fails > 0;
     let has_findings = findings.total() > 0;
     let mut answer = Answer::from_findings(findings, &compared);
+    if is_any_locked && answer.verdict != Verdict::Fail {
+        answer.verdict = Verdict::Inconclusive;
+    }
     if tables_total == 0 && answer.verdict != Verdict::Fail {
         answer.verdict = Verdict::Inconclusive;
         answer.message =

@@ -232,6 +232,20 @@ async fn sessions_that_are_not_shown_warn_until_the_role_may_see_them() {
 }
 
 #[tokio::test]
+async fn sessions_that_are_not_tracked_are_hidden_from_everybody() {
+    let pair = seeing_pair().await;
+    let other = another_role(&pair.candidate).await;
+    let untracked = format!("ALTER ROLE other_{} SET track_activities = off", pair.candidate.name);
+    Server::shared().execute("postgres", &untracked).await;
+    let other = session(&other).await;
+    other.client().batch_execute("BEGIN; SELECT 1").await.unwrap();
+    let finding =
+        assert_only(&pair.ask(check_with("1ms")).await, Verdict::Warn, "activity-hidden", "candidate")
+            .clone();
+    assert!(finding.message.contains("track_activities"), "{finding:?}");
+}
+
+#[tokio::test]
 async fn sessions_of_this_program_do_not_count() {
     let pair = Pair::new().await;
     let own = program(&pair.legacy.target()).await;

@@ -301,3 +301,39 @@ async fn names_are_compared_however_the_servers_quote_them() {
     let report = pair.ask(check()).await;
     assert_only(&report, Verdict::Fail, "privilege-missing", "public.notes");
 }
+
+#[tokio::test]
+async fn a_side_that_does_not_tell_memberships_fails_by_name() {
+    for side in ["legacy", "candidate"] {
+        let pair = Pair::new().await;
+        let database = if side == "legacy" { &pair.legacy } else { &pair.candidate };
+        database.execute("REVOKE EXECUTE ON FUNCTION pg_has_role(oid, oid, text) FROM PUBLIC").await;
+        let report = pair.ask(check()).await;
+        assert_eq!(report.verdict, Verdict::Fail, "{report:#?}");
+        assert!(report.message.starts_with(&format!("{side}: ")), "{}", report.message);
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_privileges_that_are_missing_are_counted_and_a_part_is_kept() {
+    let many = "DO $$ BEGIN FOR i IN 1..2500 LOOP EXECUTE format('CREATE TABLE t%s ()', i); END LOOP; END $$";
+    let grant = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {owner}";
+    let report = compared(many, grant, "").await;
+    assert_eq!((report.verdict, report.findings_total), (Verdict::Fail, 2500));
+    assert_eq!(report.findings.len(), cutover::checks::FINDINGS_MAX);
+}
+
+#[tokio::test]
+async fn more_memberships_than_can_be_compared_are_an_error() {
+    let server = Box::leak(Box::new(Server::start_with("memberships", &[])));
+    let pair = Pair { legacy: server.database().await, candidate: server.database().await };
+    let many = format!(
+        "DO $$ BEGIN FOR i IN 1..1001 LOOP EXECUTE format('CREATE ROLE group%s ROLE {}', i); END LOOP; END $$",
+        pair.candidate.name
+    );
+    pair.candidate.execute(&many).await;
+    let report = pair.ask(check()).await;
+    assert_eq!(report.verdict, Verdict::Error, "{report:#?}");
+    assert!(report.message.starts_with("candidate: "), "{}", report.message);
+    assert!(report.message.contains("more than 1000 roles"), "{}", report.message);
+}

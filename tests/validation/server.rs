@@ -27,6 +27,16 @@ async fn compared(legacy: &str, candidate: &str) -> CheckReport {
     Pair::of("", legacy, candidate).await.ask(check()).await
 }
 
+#[tokio::test]
+async fn more_settings_of_roles_than_can_be_compared_are_an_error() {
+    let many = "INSERT INTO pg_db_role_setting SELECT d.oid, 0, array_agg('shop.s' || i || '=1')
+        FROM pg_database d, generate_series(1, 5001) i WHERE d.datname = current_database() GROUP BY d.oid";
+    let report = compared("", many).await;
+    assert_eq!(report.verdict, Verdict::Error, "{report:#?}");
+    assert!(report.message.starts_with("candidate: "), "{}", report.message);
+    assert!(report.message.contains("5000 settings of roles and databases"), "{}", report.message);
+}
+
 /// A pair whose candidate says of itself what `lies` makes of the truth.
 async fn compared_with_a_liar(
     both: &str,

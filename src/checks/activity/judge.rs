@@ -154,8 +154,8 @@ fn hidden(roles: &[RoleSessions], side: &str) -> Option<Finding> {
     let hidden: i64 = roles.iter().map(|role| role.hidden).sum();
     let count = roles.iter().filter(|role| role.hidden > 0).count();
     let message = format!(
-        "sessions that are not shown to the connection's role: {hidden}, of {count} other roles; GRANT pg_read_all_stats \
-         to it for as long as the move lasts"
+        "sessions that are not shown to the connection's role, or have track_activities off: {hidden}, of {count} \
+         roles; GRANT pg_read_all_stats to it for as long as the move lasts, and SET track_activities on"
     );
     (hidden > 0).then(|| Finding::new(&HIDDEN, side, message).with("sessions", hidden))
 }

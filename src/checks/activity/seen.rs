@@ -40,7 +40,8 @@ impl Seen {
 pub(super) struct RoleSessions {
     pub(super) role: String,
     pub(super) sessions: i64,
-    /// Sessions of which this program may see nothing but that they are there.
+    /// Sessions of which nothing is to be seen but that they are there: this program's role may not see more, or they do
+    /// not track what they do.
     pub(super) hidden: i64,
     /// Transactions above the limit that carry out a statement, and the age of the oldest.
     pub(super) long: i64,
@@ -119,8 +120,9 @@ fn statement(major: i32) -> String {
     STATEMENT.replace("{progress}", &known.collect::<Vec<_>>().join(" UNION ALL "))
 }
 
-/// `$1` is the limit in seconds. A transaction that was aborted and left open has no start any more. A session of which `backend_type` is hidden is hidden altogether; background processes
-/// have no role. `to_jsonb(l)` reads `waitstart`, which releases before 14 do not have.
+/// `$1` is the limit in seconds. A transaction that was aborted and left open has no start any more. A session of which
+/// `backend_type` is hidden is hidden altogether, and one that does not track its activities hides them from everybody;
+/// background processes have no role. `to_jsonb(l)` reads `waitstart`, which releases before 14 do not have.
 const STATEMENT: &str = "\
 WITH others AS MATERIALIZED (
   SELECT a.pid, coalesce(a.usename::text, '') AS role, a.backend_type, a.state, a.query_start,
@@ -134,7 +136,7 @@ SELECT json_build_object(
   'sessions', (
     SELECT coalesce(json_agg(s), '[]') FROM (
       SELECT o.role, count(*) AS sessions,
-        count(*) FILTER (WHERE o.backend_type IS NULL) AS hidden,
+        count(*) FILTER (WHERE o.backend_type IS NULL OR o.state = 'disabled') AS hidden,
         count(*) FILTER (WHERE o.age > $1 AND NOT starts_with(o.state, 'idle')) AS long,
         floor(max(o.age) FILTER (WHERE o.age > $1 AND NOT starts_with(o.state, 'idle')))::int8 AS long_seconds,
         count(*) FILTER (WHERE o.age > $1 AND starts_with(o.state, 'idle')) AS idle,

@@ -24,6 +24,10 @@ pub(super) const ROW_SECURITY: FindingKind =
     FindingKind::fail("row-security", "rows that policies hide from the role can't be compared");
 pub(super) const TABLE_UNREADABLE: FindingKind =
     FindingKind::fail("table-unreadable", "the table can't be read to its end");
+pub(super) const TABLE_LOCKED: FindingKind = FindingKind::warn(
+    "table-locked",
+    "somebody holds a lock on it for longer than the check waits: it was not compared, and no verdict is possible yet",
+);
 pub(super) const ROWS_IN_FLUX: FindingKind = FindingKind::warn(
     "rows-in-flux",
     "written so often that no look found both sides alike; compare again when it is quiet",
@@ -63,6 +67,7 @@ pub(in crate::checks) const KINDS: &[FindingKind] = &[
     NO_PRIVILEGE,
     ROW_SECURITY,
     TABLE_UNREADABLE,
+    TABLE_LOCKED,
     ROWS_IN_FLUX,
     FOREIGN_TABLE,
     NOTHING_COMPARED,

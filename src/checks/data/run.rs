@@ -53,6 +53,8 @@ pub(super) struct Tally {
     pub(super) findings: Findings,
     pub(super) tables: u64,
     pub(super) rows: u64,
+    /// Whether a table was left out because somebody held a lock on it.
+    pub(super) is_any_locked: bool,
     /// Zero until it is known.
     pub(super) tables_total: u64,
     pub(super) rows_total: u64,
@@ -172,9 +174,12 @@ impl<'a> Run<'a> {
     ) -> Result<Option<T>, Loss> {
         match outcome {
             Ok(outcome) => Ok(Some(outcome)),
-            // A lock is given back: it says nothing about the table.
-            Err(Loss::Statement(side, fault)) if fault.class != ErrorClass::LockTimeout => {
-                self.find(Finding::new(&kinds::TABLE_UNREADABLE, &table.shown, format!("{side}: {fault}")));
+            Err(Loss::Statement(side, fault)) => {
+                // A lock is given back: it says nothing about the table.
+                let is_locked = fault.class == ErrorClass::LockTimeout;
+                let kind = if is_locked { &kinds::TABLE_LOCKED } else { &kinds::TABLE_UNREADABLE };
+                self.with_tally(|tally| tally.is_any_locked |= is_locked);
+                self.find(Finding::new(kind, &table.shown, format!("{side}: {fault}")));
                 Ok(None)
             }
             Err(loss) => Err(loss),

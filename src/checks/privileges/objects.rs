@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use futures::TryStreamExt;
 use tokio_postgres::types::Type;
 
-use super::{Compared, Finding, FindingKind, Reading, Trouble, finding, shown};
+use super::{Compared, FindingKind, Found, Reading, Trouble, about, finding, shown};
 use crate::checks::reading::Parameter;
 
 mod sql;
@@ -52,17 +52,15 @@ pub(super) async fn compare(
     role: &Compared,
     legacy: &Reading,
     candidate: &Reading,
-    found: &mut Vec<Finding>,
+    found: &mut Found<'_>,
 ) -> Result<usize, Trouble> {
     let has_maintain = [legacy, candidate]
         .iter()
         .all(|reading| reading.session().facts().major_version().is_some_and(|major| major >= 17));
     let statement = sql::statement(has_maintain);
     let (ours, theirs) = tokio::try_join!(
-        async { read(legacy, &statement, &role.legacy).await.map_err(|trouble| trouble.about("legacy")) },
-        async {
-            read(candidate, &statement, &role.candidate).await.map_err(|trouble| trouble.about("candidate"))
-        },
+        about("legacy", read(legacy, &statement, &role.legacy)),
+        about("candidate", read(candidate, &statement, &role.candidate)),
     )?;
     let mut both = 0;
     for ((class, name), ours) in &ours {
@@ -100,7 +98,7 @@ fn granted(theirs: &Granted, class: Class, name: &str, ours: &Grant) -> Option<i
     own.or_else(table).map(|grant| grant.bits)
 }
 
-fn judge(role: &Compared, class: Class, name: &str, (ours, theirs): (i32, i32), found: &mut Vec<Finding>) {
+fn judge(role: &Compared, class: Class, name: &str, (ours, theirs): (i32, i32), found: &mut Found<'_>) {
     let object = format!("{}{}", class.prefix(), shown(name));
     let called = &role.called;
     let names = |bits: i32| class.names(bits).join(", ");
@@ -125,7 +123,7 @@ fn judge(role: &Compared, class: Class, name: &str, (ours, theirs): (i32, i32), 
     row_security(role, object, (is_filtered(ours), is_filtered(theirs)), found);
 }
 
-fn row_security(role: &Compared, object: String, filtered: (bool, bool), found: &mut Vec<Finding>) {
+fn row_security(role: &Compared, object: String, filtered: (bool, bool), found: &mut Found<'_>) {
     let called = &role.called;
     match filtered {
         (false, true) => {

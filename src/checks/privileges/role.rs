@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use tokio_postgres::types::Type;
 
-use super::{Compared, Finding, FindingKind, Reading, Trouble, finding, shown};
+use super::{Compared, FindingKind, Found, Reading, Trouble, about, finding, shown};
 use crate::checks::Severity;
 
 pub(super) const ABSENT: FindingKind =
@@ -38,6 +38,8 @@ pub(super) const MEMBERSHIP_ADDED: FindingKind =
 
 /// A password that ends sooner than this is a fault of the move: it would end within its rollback window.
 const PASSWORD_LASTS_SECONDS: i64 = 14 * 24 * 3600;
+/// Most memberships of a role; the statement asks for one more.
+const MAX_MEMBERSHIPS: usize = 1000;
 const SECONDS_A_DAY: i64 = 24 * 3600;
 
 /// What a role is.
@@ -68,7 +70,7 @@ SELECT json_build_object(
       SELECT m.rolname, pg_has_role(r.oid, m.oid, 'USAGE') AS inherited FROM pg_roles m
       WHERE m.oid <> r.oid AND NOT r.rolsuper AND m.rolname <> 'pg_database_owner'
         AND pg_has_role(r.oid, m.oid, 'MEMBER')
-      ORDER BY 1 LIMIT 1000) g))::text
+      ORDER BY 1 LIMIT 1001) g))::text
 FROM pg_roles r WHERE r.rolname = $1::name";
 
 /// Returns whether both sides have the role.
@@ -76,9 +78,12 @@ pub(super) async fn compare(
     role: &Compared,
     legacy: &Reading,
     candidate: &Reading,
-    found: &mut Vec<Finding>,
+    found: &mut Found<'_>,
 ) -> Result<bool, Trouble> {
-    let (ours, theirs) = tokio::try_join!(read(legacy, &role.legacy), read(candidate, &role.candidate))?;
+    let (ours, theirs) = tokio::try_join!(
+        about("legacy", read(legacy, &role.legacy)),
+        about("candidate", read(candidate, &role.candidate)),
+    )?;
     let (Some(ours), Some(theirs)) = (&ours, &theirs) else {
         let side = match (&ours, &theirs) {
             (None, None) => "neither side has",
@@ -92,7 +97,7 @@ pub(super) async fn compare(
     attributes(role, ours, theirs, found);
     limits(role, ours, theirs, found);
     expiry(role, theirs, found);
-    let groups = existing(candidate, ours).await?;
+    let groups = about("candidate", existing(candidate, ours)).await?;
     memberships(role, ours, theirs, &groups, found);
     Ok(true)
 }
@@ -103,7 +108,14 @@ async fn read(reading: &Reading, role: &str) -> Result<Option<RoleFacts>, Troubl
         return Ok(None);
     };
     let facts = row.try_get(0).ok().and_then(|text: &str| serde_json::from_str(text).ok());
-    facts.map(Some).ok_or_else(|| Trouble::error("the server's answer about a role can't be read"))
+    let facts: RoleFacts =
+        facts.ok_or_else(|| Trouble::error("the server's answer about a role can't be read"))?;
+    if facts.memberships.len() > MAX_MEMBERSHIPS {
+        let message =
+            format!("{} is a member of more than {MAX_MEMBERSHIPS} roles, too many to compare", shown(role));
+        return Err(Trouble::error(message));
+    }
+    Ok(Some(facts))
 }
 
 /// Which of legacy's groups the candidate has at all.
@@ -114,7 +126,7 @@ async fn existing(candidate: &Reading, ours: &RoleFacts) -> Result<BTreeSet<Stri
     Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
-fn attributes(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut Vec<Finding>) {
+fn attributes(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut Found<'_>) {
     for (name, ours) in &ours.attributes {
         let called = &role.called;
         match (ours, theirs.attributes.get(name).copied().unwrap_or(false)) {
@@ -137,7 +149,7 @@ fn attributes(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut
     }
 }
 
-fn limits(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut Vec<Finding>) {
+fn limits(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut Found<'_>) {
     let limits = [
         ("database", ours.database_limit, theirs.database_limit),
         (role.called.as_str(), ours.role_limit, theirs.role_limit),
@@ -149,14 +161,15 @@ fn limits(role: &Compared, ours: &RoleFacts, theirs: &RoleFacts, found: &mut Vec
         let message = format!("the connection limit is {theirs} on the candidate, {old} on legacy");
         let finding =
             finding(&LIMIT, object.to_owned(), role, message).with("legacy", ours).with("candidate", theirs);
-        let is_known = found.iter().any(|other| other.kind == LIMIT.name && other.object == object);
+        let is_known =
+            found.findings.kept().iter().any(|other| other.kind == LIMIT.name && other.object == object);
         if !is_known {
             found.push(if theirs == 0 { finding.weighing(Severity::Fail) } else { finding });
         }
     }
 }
 
-fn expiry(role: &Compared, theirs: &RoleFacts, found: &mut Vec<Finding>) {
+fn expiry(role: &Compared, theirs: &RoleFacts, found: &mut Found<'_>) {
     let Some(seconds) = theirs.valid_for_seconds.filter(|seconds| *seconds < PASSWORD_LASTS_SECONDS) else {
         return;
     };
@@ -177,7 +190,7 @@ fn memberships(
     ours: &RoleFacts,
     theirs: &RoleFacts,
     groups: &BTreeSet<String>,
-    found: &mut Vec<Finding>,
+    found: &mut Found<'_>,
 ) {
     let called = &role.called;
     // The other side's role of that name is this role.

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     family::{BY_NAME, Family, Property},
     side::Versions,
-    text::clip,
 };
-use crate::checks::{Finding, FindingKind, Severity};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const OWNER: FindingKind = FindingKind::fail(
     "owner-differs",
@@ -84,7 +83,7 @@ GROUP BY 1, 2, 3, 4"
 
 /// The roles that the application's is a member of, itself and PUBLIC included.
 pub(super) const MEMBERSHIPS: &str =
-    "SELECT role.who FROM role WHERE role.oid = 0 OR pg_has_role(session_user, role.oid, 'MEMBER')";
+    "SELECT role.who FROM role WHERE role.oid = 0 OR pg_has_role(current_user, role.oid, 'MEMBER')";
 
 /// A row of [`statement`]: noun, name, owner, grantee, privileges.
 pub(super) type Row = (String, String, String, Option<String>, Option<String>);
@@ -137,17 +136,17 @@ fn compare_one(key: &str, old: &Access, new: &Access, memberships: &[String], fo
         found.push(owner(name, old, new));
     }
     for (grantee, lacking) in lacking(old, new) {
-        let (grantee, privileges) = (clip(grantee), lacking.join(", "));
+        let (grantee, privileges) = (shown(grantee), lacking.join(", "));
         let message = format!("{grantee} lacks {privileges} on the {}", old.noun);
         let is_felt = memberships.contains(&grantee) && !covers(new, &privileges);
         let severity = if is_felt { GRANT_MISSING.severity } else { Severity::Warn };
-        let finding = Finding::new(&GRANT_MISSING, clip(name), message).weighing(severity);
+        let finding = Finding::new(&GRANT_MISSING, shown(name), message).weighing(severity);
         found.push(finding.with("grantee", grantee).with("privileges", privileges));
     }
     for (grantee, lacking) in lacking(new, old) {
-        let (grantee, privileges) = (clip(grantee), lacking.join(", "));
+        let (grantee, privileges) = (shown(grantee), lacking.join(", "));
         let message = format!("{grantee} has {privileges} on the {}, and not on legacy", old.noun);
-        let finding = Finding::new(&GRANT_EXTRA, clip(name), message);
+        let finding = Finding::new(&GRANT_EXTRA, shown(name), message);
         found.push(finding.with("grantee", grantee).with("privileges", privileges));
     }
 }
@@ -158,9 +157,9 @@ fn owner(name: &str, old: &Access, new: &Access) -> Finding {
         (_, APPLICATION, "schema") => Severity::Info,
         _ => Severity::Warn,
     };
-    let (before, after) = (clip(&old.owner), clip(&new.owner));
+    let (before, after) = (shown(&old.owner), shown(&new.owner));
     let message = format!("the owner of the {}: on legacy {before}, on the candidate {after}", old.noun);
-    Finding::new(&OWNER, clip(name), message)
+    Finding::new(&OWNER, shown(name), message)
         .weighing(severity)
         .with("legacy", before)
         .with("candidate", after)

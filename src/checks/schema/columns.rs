@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use super::{
     family::{BY_NAME, Family, Object, Pairs, Property},
     side::Versions,
-    text::clip,
 };
-use crate::checks::{Finding, FindingKind, Severity};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const MISSING: FindingKind = FindingKind::fail("column-missing", "statements that name it fail");
 pub(super) const EXTRA: FindingKind = FindingKind::warn(
@@ -202,6 +201,6 @@ pub(super) fn order(pairs: &Pairs) -> Vec<Finding> {
     names.sort_unstable();
     names
         .into_iter()
-        .map(|table| Finding::new(&ORDER, clip(table), "its columns are in another order"))
+        .map(|table| Finding::new(&ORDER, shown(table), "its columns are in another order"))
         .collect()
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     access, columns, constraints,
-    family::{Context, Family, Object, Pairs},
+    family::{Context, FOUND_MAX, Family, Object, Pairs},
     functions, publications, relations, sequences,
     side::{Side, Versions},
     triggers, types, values,
@@ -26,9 +26,6 @@ pub(super) const TOO_MANY: FindingKind = FindingKind::fail(
     "the comparison stopped before its end: these are not two copies of one schema",
 );
 
-/// Most findings that are held.
-const FOUND_MAX: usize = 50_000;
-
 /// Families whose objects belong to a table, a view or nothing; compared once it is known which of those are missing.
 const PARTS: &[&Family] = &[
     &constraints::CONSTRAINTS,
@@ -40,10 +37,9 @@ const PARTS: &[&Family] = &[
     &types::OTHERS,
     &publications::STATISTICS_OBJECTS,
     &access::DEFAULTS,
+    // The columns of every schema sort by it.
+    &columns::DATABASE,
 ];
-
-/// Families of objects that belong to the whole database: left out where the check names schemas.
-const DATABASE_WIDE: &[&Family] = &[&columns::DATABASE, &triggers::EVENT_TRIGGERS];
 
 /// Steps that are told to whoever watches.
 const STEPS: u64 = 19;
@@ -75,13 +71,14 @@ impl<'a> Comparison<'a> {
         self.whole(&relations::VIEWS, asking).await?;
         self.whole(&types::TYPES, asking).await?;
         self.columns(asking).await?;
-        let wide = if question.schemas.is_empty() { DATABASE_WIDE } else { &[] };
-        for family in PARTS.iter().chain(wide) {
+        // What belongs to the whole database is left out where the check names schemas.
+        let is_whole = question.schemas.is_empty();
+        for family in PARTS.iter().chain(is_whole.then_some(&&triggers::EVENT_TRIGGERS)) {
             if self.found.len() <= FOUND_MAX {
                 self.family(family, asking).await?;
             }
         }
-        if question.schemas.is_empty() {
+        if is_whole {
             self.publications(asking).await?;
         }
         self.access(asking).await?;
@@ -203,6 +200,10 @@ impl<'a> Comparison<'a> {
         };
         let ((reaches, ends), before) = tokio::try_join!(read_candidate, read_legacy)?;
         self.found.extend(sequences::behind_columns(candidates(), &reaches, &ends));
+        // Before that, legacy's own values are what they are compared with.
+        if asking.moment == Moment::After {
+            self.found.extend(sequences::ownerless(candidates()));
+        }
         self.found.extend(sequences::unreadable(&pairs, &before, &reaches));
         self.found.extend(sequences::behind(&pairs, &before, &reaches));
         Ok(())

@@ -5,9 +5,8 @@
 use super::{
     family::{Family, Identity, Object, Property, name},
     side::Versions,
-    text::clip,
 };
-use crate::checks::{Finding, FindingKind, Severity};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const CONSTRAINT_MISSING: FindingKind =
     FindingKind::fail("constraint-missing", "rows get in that legacy refuses");
@@ -56,8 +55,14 @@ const DEFINITION: usize = 0;
 /// Behind the properties: whether it is validated, or valid.
 const VALIDATED: usize = 3;
 const VALID: usize = 2;
-/// Behind that: whether an index is unique.
+/// Behind that, of an index: whether it is unique.
 const UNIQUE: usize = 3;
+/// Behind that, of a constraint: the name of its own index, and whether that is valid.
+const OWN_INDEX: usize = 4;
+const OWN_INDEX_VALID: usize = 5;
+
+/// Of the index `x`; that of a partitioned table is valid once one of each partition is attached to it.
+const IS_VALID: &str = "CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END";
 
 const BY_DEFINITION: &[Identity] = &[name_and_definition, definition, name];
 
@@ -97,13 +102,14 @@ fn constraints(versions: Versions) -> String {
     ELSE 'not deferrable' END,
   CASE WHEN {enforced} EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = con.oid AND t.tgisinternal
     AND t.tgenabled IN ('D', 'R')) THEN 'off' ELSE 'on' END,
-  CASE WHEN con.convalidated THEN 'yes' ELSE 'no' END
+  CASE WHEN con.convalidated THEN 'yes' ELSE 'no' END, x.indexrelid::regclass::text, {IS_VALID}
 FROM pg_constraint con JOIN (
   SELECT rel.oid AS relation, 0::oid AS domain, rel.name FROM rel
   UNION ALL SELECT 0, t.oid, ns.name || '.' || quote_ident(t.typname) FROM pg_type t JOIN ns ON ns.oid = t.typnamespace
   WHERE t.typtype = 'd' AND NOT EXISTS
     (SELECT FROM extension e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid)
 ) o ON o.relation = con.conrelid AND o.domain = con.contypid
+LEFT JOIN pg_index x ON x.indexrelid = con.conindid AND con.contype IN ('p', 'u', 'x')
 WHERE con.contype IN ('p', 'u', 'f', 'c', 'x') AND (con.contype <> 'f' OR con.conparentid = 0)"
     )
 }
@@ -114,7 +120,15 @@ fn constraint(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Findi
         let is_new = legacy.is_none_or(|legacy| legacy.text(VALIDATED) == Some("yes"));
         let severity = if is_new { NOT_VALID.severity } else { Severity::Info };
         let message = "the candidate has not validated the constraint: its old rows were not checked";
-        found.push(Finding::new(&NOT_VALID, clip(&candidate.name), message).weighing(severity));
+        found.push(Finding::new(&NOT_VALID, shown(&candidate.name), message).weighing(severity));
+    }
+    if let Some(index) = candidate.text(OWN_INDEX) {
+        validity(
+            index,
+            legacy.and_then(|legacy| legacy.text(OWN_INDEX_VALID)),
+            candidate.text(OWN_INDEX_VALID),
+            found,
+        );
     }
 }
 
@@ -138,11 +152,12 @@ pub(super) const INDEXES: Family = Family {
 /// The server's own statement for it, without its name and that of its table, which come first, and without storage
 /// parameters.
 fn indexes(_: Versions) -> String {
-    "SELECT ns.name || '.' || quote_ident(i.relname), rel.name,
+    format!(
+        "SELECT ns.name || '.' || quote_ident(i.relname), rel.name,
   CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN 's' ELSE 'd' END || u.word
     || CASE WHEN i.reloptions IS NULL THEN d.text ELSE regexp_replace(d.text, ' WITH \\([^()]*\\)', '') END,
   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(i.reloptions) o),
-  CASE WHEN x.indisvalid AND x.indisready AND x.indislive THEN 'yes' ELSE 'no' END,
+  {IS_VALID},
   CASE WHEN x.indisunique THEN 'yes' END
 FROM rel JOIN pg_index x ON x.indrelid = rel.oid JOIN pg_class i ON i.oid = x.indexrelid
 JOIN ns ON ns.oid = i.relnamespace
@@ -151,16 +166,20 @@ CROSS JOIN LATERAL (SELECT substr(pg_get_indexdef(i.oid), length('CREATE ' || u.
   || quote_ident(i.relname) || ' ON ' || CASE WHEN i.relkind = 'I' THEN 'ONLY ' ELSE '' END || rel.name || ' ') + 1)
 ) AS d (text)
 WHERE NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.oid AND con.contype IN ('p', 'u', 'x'))"
-        .to_owned()
+    )
 }
 
 fn index(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Finding>) {
     name_differs(&INDEX_NAME, legacy, candidate, found);
-    if candidate.text(VALID) == Some("no") {
-        let was_valid = legacy.is_some_and(|legacy| legacy.text(VALID) == Some("yes"));
-        let severity = if was_valid { INDEX_INVALID.severity } else { Severity::Warn };
-        let message = "the candidate's index is invalid: building it did not come to its end";
-        found.push(Finding::new(&INDEX_INVALID, clip(&candidate.name), message).weighing(severity));
+    validity(&candidate.name, legacy.and_then(|legacy| legacy.text(VALID)), candidate.text(VALID), found);
+}
+
+fn validity(index: &str, legacy: Option<&str>, candidate: Option<&str>, found: &mut Vec<Finding>) {
+    if candidate == Some("no") {
+        let severity = if legacy == Some("yes") { INDEX_INVALID.severity } else { Severity::Warn };
+        let message =
+            "the candidate's index is invalid: building it, or attaching its partitions, did not end well";
+        found.push(Finding::new(&INDEX_INVALID, shown(index), message).weighing(severity));
     }
 }
 
@@ -172,7 +191,7 @@ pub(super) fn name_differs(
     found: &mut Vec<Finding>,
 ) {
     if let Some(legacy) = legacy.filter(|legacy| legacy.name != candidate.name) {
-        let message = format!("the candidate calls it {}", clip(&candidate.name));
-        found.push(Finding::new(kind, clip(&legacy.name), message));
+        let message = format!("the candidate calls it {}", shown(&candidate.name));
+        found.push(Finding::new(kind, shown(&legacy.name), message));
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::side::Versions;
-use super::text::{Form, Relation, Value, clip, relate};
-use crate::checks::{Finding, FindingKind, Severity};
+use super::text::{Form, Relation, Value, relate};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 /// An object of one side, as the catalogs have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,6 +96,9 @@ pub(super) fn name(object: &Object, _majors_differ: bool) -> Option<String> {
     Some(object.name.to_string())
 }
 
+/// Most findings that are held.
+pub(super) const FOUND_MAX: usize = 50_000;
+
 /// What comparing a family needs to know besides its objects.
 #[derive(Debug, Default)]
 pub(super) struct Context {
@@ -163,16 +166,20 @@ impl Family {
         let candidate = candidate.into_iter().filter(is_told).collect();
         let pairs = Pairs::of(legacy, candidate, self.identities, context.majors_differ);
         let mut found = Vec::new();
-        for object in &pairs.legacy {
+        // One too many ends the comparison.
+        for object in pairs.legacy.iter().take(FOUND_MAX + 1) {
             found.push(self.one_sided(self.missing, object, "missing on the candidate"));
         }
-        for object in &pairs.candidate {
+        for object in pairs.candidate.iter().take(FOUND_MAX + 1) {
             let finding = self.one_sided(self.extra, object, "only on the candidate");
             let severity = self.weigh_extra.map_or(self.extra.severity, |weigh| weigh(object));
             found.push(finding.weighing(severity));
             self.rule.inspect(|rule| rule(None, object, &mut found));
         }
         for (legacy, candidate) in &pairs.both {
+            if found.len() > FOUND_MAX {
+                break;
+            }
             self.compare_properties(legacy, candidate, context, &mut found);
             self.rule.inspect(|rule| rule(Some(legacy), candidate, &mut found));
         }
@@ -198,9 +205,9 @@ impl Family {
     }
 
     fn one_sided(&self, kind: &FindingKind, object: &Object, how: &str) -> Finding {
-        let finding = Finding::new(kind, clip(&object.name), format!("the {} is {how}", self.noun));
+        let finding = Finding::new(kind, shown(&object.name), format!("the {} is {how}", self.noun));
         match &object.parent {
-            Some(parent) => finding.with("of", clip(parent)),
+            Some(parent) => finding.with("of", shown(parent)),
             None => finding,
         }
     }
@@ -215,15 +222,16 @@ impl Family {
     ) -> Option<Finding> {
         let relation = relate(legacy, candidate, context.majors_differ);
         let texts = |value: Option<&'_ Value>| value.map_or(Some("none".to_owned()), Value::shown);
-        let shown = (texts(legacy), texts(candidate));
+        let told = (texts(legacy), texts(candidate));
         let what = format!("the {} of the {}", property.noun, self.noun);
         let (message, severity) = match relation {
             Relation::Same => return None,
             Relation::Rewritten => (
                 format!(
-                    "{what} differs only in qualifiers or parentheses, which the two versions write differently"
+                    "{what} differs only in qualifiers or parentheses, which the two major versions write differently, \
+                     but which may change what it says, so look at both"
                 ),
-                Severity::Info,
+                property.kind.severity.max(Severity::Warn),
             ),
             Relation::Unsure => (
                 format!(
@@ -233,15 +241,15 @@ impl Family {
             ),
             Relation::Different => {
                 let weigh = property.weigh.map(|weigh| weigh(text(legacy), text(candidate)));
-                (difference(&what, &shown), weigh.unwrap_or(property.kind.severity))
+                (difference(&what, &told), weigh.unwrap_or(property.kind.severity))
             }
         };
-        let mut finding = Finding::new(property.kind, clip(name), message)
+        let mut finding = Finding::new(property.kind, shown(name), message)
             .weighing(severity)
             .with("property", property.noun);
-        for (side, shown) in [("legacy", shown.0), ("candidate", shown.1)] {
-            if let Some(shown) = shown {
-                finding = finding.with(side, shown);
+        for (side, value) in [("legacy", told.0), ("candidate", told.1)] {
+            if let Some(value) = value {
+                finding = finding.with(side, value);
             }
         }
         Some(finding)

@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use super::{
     constraints::name_differs,
     family::{Family, Identity, Object, Pairs, Property, name},
-    text::clip,
     values::Reach,
 };
-use crate::checks::{Finding, FindingKind, Severity};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const MISSING: FindingKind =
     FindingKind::fail("sequence-missing", "inserts that take a number from it fail");
@@ -41,7 +40,7 @@ pub(super) const BEHIND_COLUMN: FindingKind =
     FindingKind::fail("sequence-behind-column", "its next numbers are in the column already: duplicate keys");
 pub(super) const COLUMN_UNCHECKED: FindingKind = FindingKind::info(
     "sequence-column-unchecked",
-    "the end of its column was not looked up: that takes an index that begins with it, SELECT on it and no row security",
+    "the end of its column was not looked up: that takes a column that owns it, an index that begins with that, SELECT on it and no row security",
 );
 
 /// Behind the properties: the owning column.
@@ -115,7 +114,7 @@ pub(super) fn behind(
         let gap = if is_descending(new) { after.checked_sub(before)? } else { before.checked_sub(after)? };
         (gap > 0).then(|| {
             let message = format!("the candidate's next value is {gap} behind legacy's");
-            let finding = Finding::new(&BEHIND, clip(&old.name), message);
+            let finding = Finding::new(&BEHIND, shown(&old.name), message);
             finding.with("legacyNext", before.to_string()).with("candidateNext", after.to_string())
         })
     };
@@ -137,7 +136,7 @@ pub(super) fn unreadable(
             (true, false) => "legacy",
             (false, true) => "the candidate",
         };
-        Some(Finding::new(&UNREADABLE, clip(&old.name), format!("its value can't be read on {side}")))
+        Some(Finding::new(&UNREADABLE, shown(&old.name), format!("its value can't be read on {side}")))
     };
     pairs.both.iter().filter_map(judge).collect()
 }
@@ -156,14 +155,23 @@ pub(super) fn behind_columns<'a>(
         };
         let is_behind = |end: &i128| if is_descending(sequence) { next >= end } else { next <= end };
         if sequence.text(END_COLUMN).is_none() {
-            let message = format!("whether it lags behind {} was not looked up", clip(column));
-            found.push(Finding::new(&COLUMN_UNCHECKED, clip(&sequence.name), message));
+            let message = format!("whether it lags behind {} was not looked up", shown(column));
+            found.push(Finding::new(&COLUMN_UNCHECKED, shown(&sequence.name), message));
         } else if ends.get(&sequence.name).is_some_and(is_behind) {
-            let message = format!("the candidate's next value is behind what {} holds", clip(column));
-            found.push(Finding::new(&BEHIND_COLUMN, clip(&sequence.name), message));
+            let message = format!("the candidate's next value is behind what {} holds", shown(column));
+            found.push(Finding::new(&BEHIND_COLUMN, shown(&sequence.name), message));
         }
     }
     found
+}
+
+/// Sequences that no column owns, such as those that a default calls by name: nothing tells what they feed.
+pub(super) fn ownerless<'a>(candidates: impl Iterator<Item = &'a Object>) -> Vec<Finding> {
+    let message = "no column owns it, so whether it lags behind what it feeds was not looked up";
+    candidates
+        .filter(|sequence| sequence.text(OWNER).is_none())
+        .map(|sequence| Finding::new(&COLUMN_UNCHECKED, shown(&sequence.name), message))
+        .collect()
 }
 
 pub(super) fn is_descending(sequence: &Object) -> bool {

@@ -27,7 +27,7 @@ const BYTE_BUDGET: u64 = 64 << 20;
 
 /// What every statement begins with. `$1` is the schemas that were asked about, none for all.
 ///
-/// `who` names a role by what it is where its name is a matter of the server: the one that the application logs in as
+/// `who` names a role by what it is where its name is a matter of the server: the one that the application works as
 /// and the one that the server was made with. Quoted names can't be taken for those. Owning the database makes a role
 /// `pg_database_owner`.
 const FRAME: &str = "
@@ -38,7 +38,7 @@ WITH ns AS MATERIALIZED (
 ), extension AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
 ), role AS MATERIALIZED (
-  SELECT r.oid, CASE WHEN o.rolname = session_user THEN 'the application''s role'
+  SELECT r.oid, CASE WHEN o.rolname = current_user THEN 'the application''s role'
     WHEN o.oid = 10 THEN 'the bootstrap superuser' ELSE quote_ident(o.rolname) END AS who
   FROM pg_roles r JOIN pg_roles o ON o.oid = CASE WHEN r.rolname = 'pg_database_owner'
     THEN (SELECT datdba FROM pg_database WHERE datname = current_database()) ELSE r.oid END

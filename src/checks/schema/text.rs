@@ -7,8 +7,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Longest value that is shown, in characters.
-const SHOWN_MAX: usize = 200;
+use crate::checks::shown::shown;
 
 /// How a property's text is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub(super) type Print = [u8; 16];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Same,
-    /// The same but for what the two major versions write differently.
+    /// The same but for what the two major versions write differently, and what may also change the meaning: which of
+    /// two tables of one name, which of two operators first.
     Rewritten,
     /// Different texts, by two major versions: it may be that only the versions differ.
     Unsure,
@@ -86,7 +86,7 @@ impl Value {
     /// What of it may be shown: itself or nothing. A digest would let a reader try out literals that were easy to guess.
     pub(super) fn shown(&self) -> Option<String> {
         match self {
-            Self::Shown(text) => Some(clip(text)),
+            Self::Shown(text) => Some(shown(text)),
             Self::Written(_) | Self::Deparsed { .. } => None,
         }
     }
@@ -107,16 +107,6 @@ pub(super) fn relate(legacy: Option<&Value>, candidate: Option<&Value>, majors_d
         }
         _ => Relation::Different,
     }
-}
-
-/// The server chooses names and values, and they end up in reports.
-pub(super) fn clip(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().map(clean).take(SHOWN_MAX).collect();
-    if text.chars().nth(SHOWN_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 fn print(parts: impl IntoIterator<Item = String>) -> Print {
@@ -154,7 +144,7 @@ fn token_length(text: &str, first: char) -> usize {
         return run(text, char::is_whitespace);
     }
     if text.starts_with("--") {
-        return text.find('\n').map_or(text.len(), |end| end + 1);
+        return text.find(['\n', '\r']).map_or(text.len(), |end| end + 1);
     }
     if text.starts_with("/*") {
         return comment(text);

@@ -3,11 +3,8 @@
 //! Decides what a type is beyond the columns of a composite and the constraints of a domain. Of the rest only that it
 //! is there: what it does is in the functions behind it.
 
-use super::{
-    family::{BY_NAME, Family, Object, Property},
-    text::clip,
-};
-use crate::checks::{Finding, FindingKind, Severity};
+use super::family::{BY_NAME, Family, Object, Property};
+use crate::checks::{Finding, FindingKind, Severity, shown::shown};
 
 pub(super) const MISSING: FindingKind =
     FindingKind::fail("type-missing", "statements and columns that name it fail");
@@ -91,14 +88,16 @@ fn labels(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Finding>)
         let message =
             format!("{} of its labels are missing, {} are only on the candidate", missing.len(), extra.len());
         let severity = if missing.is_empty() { Severity::Warn } else { LABELS.severity };
-        let finding = Finding::new(&LABELS, clip(&legacy.name), message).weighing(severity);
-        found.push(finding.with("missing", clip(&missing.join(", "))).with("extra", clip(&extra.join(", "))));
+        let finding = Finding::new(&LABELS, shown(&legacy.name), message).weighing(severity);
+        found.push(
+            finding.with("missing", shown(&missing.join(", "))).with("extra", shown(&extra.join(", "))),
+        );
     }
     let common = |these: &[String], missing: &[String]| -> Vec<String> {
         these.iter().filter(|label| !missing.contains(label)).cloned().collect()
     };
     if common(&old, &missing) != common(&new, &extra) {
-        found.push(Finding::new(&LABEL_ORDER, clip(&legacy.name), "its labels are in another order"));
+        found.push(Finding::new(&LABEL_ORDER, shown(&legacy.name), "its labels are in another order"));
     }
 }
 

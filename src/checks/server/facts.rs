@@ -19,6 +19,9 @@ use crate::{
 
 /// Most bytes of the answer; each list in it has its own bound.
 const BYTE_BUDGET: u64 = 4 << 20;
+/// Most entries of a list; the statement asks for one more, so that a list that was cut is told from one that was not.
+const MAX_LIST: usize = 1000;
+const MAX_ROLE_SETTINGS: usize = 5000;
 /// The release from which a database has a provider and a version of its collation.
 const COLLATION_VERSIONS: i32 = 150_000;
 
@@ -120,7 +123,25 @@ async fn ask(asking: &Asking<'_>, target: &Target) -> Result<Facts, Trouble> {
     let facts: Facts = serde_json::from_str(text)
         .map_err(|_| Trouble::error("the server's answer about itself can't be read"))?;
     reading.end().await;
+    complete(&facts)?;
     Ok(Facts { endpoint: Some(target.uri.endpoint().clone()), pooling, ..facts })
+}
+
+/// What was cut off would not be compared, and nobody would know.
+fn complete(facts: &Facts) -> Result<(), Trouble> {
+    let lists = [
+        (facts.collations.len(), MAX_LIST, "collations in use"),
+        (facts.extensions.len(), MAX_LIST, "extensions"),
+        (facts.available.len(), MAX_LIST, "available extensions"),
+        (facts.prefixes.len(), MAX_LIST, "prefixes of settings"),
+        (facts.role_settings.len(), MAX_ROLE_SETTINGS, "settings of roles and databases"),
+    ];
+    match lists.into_iter().find(|(length, most, _)| length > most) {
+        Some((_, most, what)) => {
+            Err(Trouble::error(format!("there are more than {most} {what}, too many to compare")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn statement(version_num: i32) -> String {
@@ -158,21 +179,21 @@ SELECT json_build_object(
           SELECT a.attcollation FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
           JOIN pg_namespace s ON s.oid = r.relnamespace
           WHERE s.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND NOT a.attisdropped)
-      ORDER BY 1 LIMIT 1000) u),
+      ORDER BY 1 LIMIT 1001) u),
   'extensions', (
     SELECT coalesce(json_object_agg(e.extname, e.extversion), '{}')
-    FROM (SELECT extname, extversion FROM pg_extension ORDER BY extname LIMIT 1000) e),
+    FROM (SELECT extname, extversion FROM pg_extension ORDER BY extname LIMIT 1001) e),
   'available', (
     SELECT coalesce(json_object_agg(a.name, a.default_version), '{}')
     FROM (SELECT name, default_version FROM pg_available_extensions
-          WHERE default_version IS NOT NULL ORDER BY name LIMIT 1000) a),
+          WHERE default_version IS NOT NULL ORDER BY name LIMIT 1001) a),
   'settings', (
     SELECT coalesce(json_object_agg(s.name, json_build_object('value', s.reset_val, 'unit', s.unit, 'default', s.boot_val)), '{}')
     FROM pg_settings s WHERE s.name = ANY ($1) OR starts_with(s.name, 'enable_')),
   'prefixes', (
     SELECT coalesce(json_agg(p.prefix), '[]')
     FROM (SELECT DISTINCT split_part(s.name, '.', 1) AS prefix FROM pg_settings s WHERE strpos(s.name, '.') > 0
-          ORDER BY 1 LIMIT 1000) p),
+          ORDER BY 1 LIMIT 1001) p),
   'role_settings', (
     SELECT coalesce(json_agg(s), '[]') FROM (
       SELECT d.setdatabase <> 0 AS here, r.rolname AS role, c.name,
@@ -185,7 +206,7 @@ SELECT json_build_object(
       WHERE d.setdatabase = (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())
         OR d.setdatabase = 0 AND (d.setrole = 0 OR r.rolname IN (current_user, session_user)
           OR d.setrole IN (SELECT o.relowner FROM pg_class o))
-      ORDER BY 1, 2, 3 LIMIT 5000) s),
+      ORDER BY 1, 2, 3 LIMIT 5001) s),
   'provider_roles', (
     SELECT coalesce(json_agg(r.rolname), '[]') FROM pg_roles r
     WHERE r.rolname IN ('rds_superuser', 'neon_superuser', 'azure_pg_admin', 'cloudsqlsuperuser', 'supabase_admin'))

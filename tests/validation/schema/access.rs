@@ -1,6 +1,6 @@
 //! Owners, grants and default privileges.
 
-use super::{fails, fails_of_two, warns};
+use super::{Pair, check, fails, fails_of_two, warns};
 
 #[tokio::test]
 async fn an_owner_that_is_no_longer_the_application_fails() {
@@ -112,4 +112,12 @@ async fn a_grant_to_everybody_covers_the_application() {
         "public.t",
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_role_that_the_connection_works_as_is_the_applications_whatever_it_logs_in_as() {
+    let both = "CREATE ROLE {owner}_app; GRANT {owner}_app TO {owner}; ALTER ROLE {owner} SET role = '{owner}_app';
+        ALTER DATABASE {owner} OWNER TO {owner}_app; CREATE TABLE t (a int); ALTER TABLE t OWNER TO {owner}_app";
+    let report = Pair::of(both, "", "").await.ask(check()).await;
+    assert_eq!(report.findings, [], "{}", report.message);
 }

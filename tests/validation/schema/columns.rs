@@ -1,6 +1,8 @@
 //! Columns.
 
-use super::{Verdict, assert_only, check, equal, fails, fails_of_two, notes, pair, warns};
+use super::{
+    Check, SchemaCheck, Verdict, assert_only, check, equal, fails, fails_of_two, notes, pair, warns,
+};
 
 #[tokio::test]
 async fn a_column_that_is_missing_fails() {
@@ -203,5 +205,8 @@ async fn another_collation_of_the_database_fails_once() {
     pair.legacy.execute(&create).await;
     pair.candidate.execute(&format!("SET ROLE {name}; CREATE TABLE t (a text, b text)")).await;
     let report = pair.ask(check()).await;
+    assert_only(&report, Verdict::Fail, "database-collation-differs", "the database");
+    let named = SchemaCheck { schemas: vec!["public".to_owned()] };
+    let report = pair.ask(Check { schema: Some(named), ..check() }).await;
     assert_only(&report, Verdict::Fail, "database-collation-differs", "the database");
 }

@@ -319,3 +319,25 @@ async fn an_index_that_is_invalid_on_the_candidate_fails() {
 async fn an_index_that_is_invalid_on_both_sides_warns() {
     warns("CREATE TABLE t (a int); CREATE INDEX i ON t (a); RESET ROLE; UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.i'::regclass", "", "", "index-invalid", "public.i").await;
 }
+
+const PARTITIONED: &str =
+    "CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE t PARTITION OF p FOR VALUES IN (1)";
+
+/// A dump attaches the partitions' indexes one by one.
+#[tokio::test]
+async fn a_primary_key_that_a_partitions_index_is_not_attached_to_fails() {
+    fails(
+        PARTITIONED,
+        "ALTER TABLE p ADD PRIMARY KEY (a)",
+        "ALTER TABLE t ADD PRIMARY KEY (a); ALTER TABLE ONLY p ADD PRIMARY KEY (a)",
+        "index-invalid",
+        "public.p_pkey",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_unique_constraints_index_that_is_invalid_on_both_sides_warns() {
+    let both = format!("{PARTITIONED}; ALTER TABLE t ADD UNIQUE (a); ALTER TABLE ONLY p ADD UNIQUE (a)");
+    warns(&both, "", "", "index-invalid", "public.p_a_key").await;
+}

@@ -2,7 +2,7 @@
 
 use cutover::checks::Moment;
 
-use super::{Verdict, assert_only, check, equal, fails, notes, pair, warns};
+use super::{Verdict, assert_only, check, equal, fails, notes, of_kind, pair, warns};
 use crate::asking::{ask_at, sides};
 
 #[tokio::test]
@@ -145,6 +145,17 @@ async fn an_identity_column_ahead_of_its_sequence_fails() {
 #[tokio::test]
 async fn a_column_without_an_index_is_not_looked_up() {
     notes("CREATE TABLE t (id serial)", "", "", "sequence-column-unchecked", "public.t_id_seq").await;
+}
+
+#[tokio::test]
+async fn after_the_last_stage_a_sequence_that_no_column_owns_is_said_to_be_unchecked() {
+    let both = "CREATE SEQUENCE s; CREATE TABLE t (id bigint PRIMARY KEY DEFAULT nextval('s'))";
+    let pair = pair(both, "", "INSERT INTO t VALUES (1)").await;
+    let sides = sides(pair.legacy.target(), pair.candidate.target());
+    let report = ask_at(Moment::After, &check(), &sides).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.message);
+    let objects: Vec<_> = of_kind(&report, "sequence-column-unchecked").iter().map(|f| &f.object).collect();
+    assert_eq!(objects, ["public.s"]);
 }
 
 #[tokio::test]

@@ -63,11 +63,24 @@ fn a_text_that_two_versions_write_differently_never_weighs_more_than_a_warning()
         compare(vec![thing("a", "red", one)], vec![thing("a", "red", other)], &context)
     };
     let shape = |severity| vec![(severity, "shape-differs a".to_owned())];
-    assert_eq!(compare("(t.x)", "x", true), shape(Severity::Info));
+    assert_eq!(compare("(t.x)", "x", true), shape(Severity::Warn));
     assert_eq!(compare("t.x", "y", true), shape(Severity::Warn));
     assert_eq!(compare("t.x", "x", false), shape(Severity::Warn));
     assert_eq!(compare("t.x", "t.x", true), []);
     assert_eq!(compare("t.x", "", true), shape(Severity::Warn));
+}
+
+/// Parentheses and qualifiers may be all that tells what somebody sees.
+#[test]
+fn between_versions_texts_that_differ_only_in_parentheses_or_qualifiers_are_to_be_looked_at() {
+    let context = Context { majors_differ: true, ..Context::default() };
+    for (one, other) in [
+        ("((a OR b) AND c)", "(a OR (b AND c))"),
+        ("(id IN ( SELECT tenant_a.users.id))", "(id IN ( SELECT tenant_b.users.id))"),
+    ] {
+        let found = compare(vec![thing("a", "red", one)], vec![thing("a", "red", other)], &context);
+        assert_eq!(found, [(Severity::Warn, "shape-differs a".to_owned())], "{one}");
+    }
 }
 
 #[test]
