@@ -26,43 +26,43 @@ use work::Work;
 
 const STATISTICS_MISSING: FindingKind = FindingKind::fail(
     "statistics-missing",
-    "Without statistics of its rows the planner guesses: neither its plans nor a comparison with them mean anything",
+    "without statistics of its rows the planner guesses: neither its plans nor a comparison with them mean anything",
 );
 const STATEMENT_FAILS: FindingKind = FindingKind::fail(
     "statement-fails",
-    "A statement that legacy plans and the candidate refuses is an error of the application",
+    "a statement that legacy plans and the candidate refuses is an error of the application",
 );
 const INDEX_SCAN_LOST: FindingKind = FindingKind::fail(
     "index-scan-lost",
-    "Reading all of a table takes the longer the more it grows; for the record where the table is small and has the index",
+    "reading all of a table takes the longer the more it grows; for the record where the table is small and has the index",
 );
 const BUFFERS_HIGHER: FindingKind = FindingKind::fail(
     "buffers-higher",
-    "More than three times the buffers, measured, is work that takes its time",
+    "more than three times the buffers, measured, is work that takes its time",
 );
 const SORT_ADDED: FindingKind = FindingKind::warn(
     "sort-added",
-    "A sort costs memory and time, and returns no row before it has read them all",
+    "a sort costs memory and time, and returns no row before it has read them all",
 );
 const JOIN_ORDER_CHANGED: FindingKind = FindingKind::warn(
     "join-order-changed",
-    "Another order of joins may be as good, or worse by orders of magnitude",
+    "another order of joins may be as good, or worse by orders of magnitude",
 );
 const PLAN_CHANGED: FindingKind =
-    FindingKind::warn("plan-changed", "Another plan may be as good, and was never tried by the application");
+    FindingKind::warn("plan-changed", "another plan may be as good, and was never tried by the application");
 const COST_HIGHER: FindingKind = FindingKind::warn(
     "cost-higher",
-    "More than three times the estimated cost is a hint at more rows, other settings or a worse plan",
+    "more than three times the estimated cost is a hint at more rows, other settings or a worse plan",
 );
 const NOT_MEASURED: FindingKind = FindingKind::warn(
     "not-measured",
-    "What does not end in time can't be compared; a failure where legacy ends in time and the candidate does not",
+    "what does not end in time can't be compared; a failure where legacy ends in time and the candidate does not",
 );
 const NOT_COMPARED: FindingKind =
-    FindingKind::warn("not-compared", "What legacy itself can't plan has nothing to be compared with");
+    FindingKind::warn("not-compared", "what legacy itself can't plan has nothing to be compared with");
 const SKIPPED: FindingKind = FindingKind::info(
     "skipped",
-    "Utility statements and those of PostgreSQL's own tables have no plan worth comparing",
+    "utility statements and those of PostgreSQL's own tables have no plan worth comparing",
 );
 
 /// What it can find.

@@ -22,32 +22,32 @@ mod slot;
 mod tables;
 
 const NOT_REPLICATED: FindingKind =
-    FindingKind::fail("not-replicated", "What legacy writes does not reach the candidate");
+    FindingKind::fail("not-replicated", "what legacy writes does not reach the candidate");
 const SUBSCRIPTION_DISABLED: FindingKind = FindingKind::fail(
     "subscription-disabled",
-    "A disabled subscription applies nothing, and legacy keeps WAL for it",
+    "a disabled subscription applies nothing, and legacy keeps WAL for it",
 );
 const APPLY_STOPPED: FindingKind =
-    FindingKind::fail("apply-stopped", "Nothing receives or applies what legacy writes");
+    FindingKind::fail("apply-stopped", "nothing receives or applies what legacy writes");
 const APPLY_ERRORS: FindingKind = FindingKind::fail(
     "apply-errors",
-    "A change that can't be applied holds up all that follow; it is a warning once the candidate has caught up",
+    "a change that can't be applied holds up all that follow; it is a warning once the candidate has caught up",
 );
 const PUBLICATION_MISSING: FindingKind = FindingKind::fail(
     "publication-missing",
-    "A subscription to a publication that is gone stops with an error",
+    "a subscription to a publication that is gone stops with an error",
 );
 const PARTLY_PUBLISHED: FindingKind = FindingKind::fail(
     "partly-published",
-    "Rows, columns or kinds of changes that are left out never reach the candidate",
+    "rows, columns or kinds of changes that are left out never reach the candidate",
 );
 const TABLE_NOT_PUBLISHED: FindingKind = FindingKind::fail(
     "table-not-published",
-    "Its changes never reach the candidate; a warning for a table that belongs to an extension",
+    "its changes never reach the candidate; a warning for a table that belongs to an extension",
 );
 const TABLE_NOT_COPIED: FindingKind = FindingKind::fail(
     "table-not-copied",
-    "The candidate does not have the rows from before the replication began",
+    "the candidate does not have the rows from before the replication began",
 );
 const REPLICA_IDENTITY_MISSING: FindingKind = FindingKind::fail(
     "replica-identity-missing",
@@ -55,41 +55,41 @@ const REPLICA_IDENTITY_MISSING: FindingKind = FindingKind::fail(
 );
 const SLOT_MISSING: FindingKind = FindingKind::fail(
     "slot-missing",
-    "Without its slot a subscription can't go on; a warning for a standby, which can as long as legacy has the WAL",
+    "without its slot a subscription can't go on; a warning for a standby, which can as long as legacy has the WAL",
 );
 const SLOT_INACTIVE: FindingKind =
-    FindingKind::fail("slot-inactive", "Nobody receives what legacy writes, and WAL piles up there");
+    FindingKind::fail("slot-inactive", "nobody receives what legacy writes, and WAL piles up there");
 const SLOT_LOST: FindingKind =
-    FindingKind::fail("slot-lost", "The WAL that the candidate needs is gone: only a new copy helps");
+    FindingKind::fail("slot-lost", "the WAL that the candidate needs is gone: only a new copy helps");
 const LAG_BYTES: FindingKind =
-    FindingKind::fail("lag-bytes", "The candidate lacks that much of what legacy has written");
+    FindingKind::fail("lag-bytes", "the candidate lacks that much of what legacy has written");
 const LAG_TIME: FindingKind =
-    FindingKind::fail("lag-time", "The application would see a past that is older than the spec accepts");
+    FindingKind::fail("lag-time", "the application would see a past that is older than the spec accepts");
 const LAG_UNKNOWN: FindingKind =
-    FindingKind::fail("lag-unknown", "A lag that can't be told is not a lag of zero");
+    FindingKind::fail("lag-unknown", "a lag that can't be told is not a lag of zero");
 const LARGE_OBJECTS: FindingKind =
-    FindingKind::fail("large-objects", "Logical replication leaves large objects out");
+    FindingKind::fail("large-objects", "logical replication leaves large objects out");
 const SLOT_AT_RISK: FindingKind = FindingKind::warn(
     "slot-at-risk",
-    "Legacy may remove WAL that the candidate needs at its next checkpoint",
+    "legacy may remove WAL that the candidate needs at its next checkpoint",
 );
 const SLOT_UNKNOWN: FindingKind = FindingKind::warn(
     "slot-unknown",
-    "The role may not see which slot the standby uses, so its health is not known",
+    "the role may not see which slot the standby uses, so its health is not known",
 );
 const WAL_RETAINED: FindingKind = FindingKind::warn(
     "wal-retained",
     "WAL that is kept for the candidate can fill legacy's disk, which stops it",
 );
 const UNLOGGED_TABLE: FindingKind =
-    FindingKind::warn("unlogged-table", "Replication leaves the rows of unlogged tables out");
+    FindingKind::warn("unlogged-table", "replication leaves the rows of unlogged tables out");
 const SEQUENCES: FindingKind = FindingKind::info(
     "sequences",
-    "Logical replication leaves sequences out: they must be set before the application writes to the candidate",
+    "logical replication leaves sequences out: they must be set before the application writes to the candidate",
 );
 const MATERIALIZED_VIEWS: FindingKind = FindingKind::info(
     "materialized-views",
-    "Logical replication leaves materialized views out: they must be refreshed on the candidate",
+    "logical replication leaves materialized views out: they must be refreshed on the candidate",
 );
 
 /// What it can find.

@@ -416,6 +416,21 @@ async fn a_heartbeat_shows_how_old_the_latest_row_is() {
 }
 
 #[tokio::test]
+async fn a_heartbeat_whose_name_means_two_tables_is_not_known() {
+    let tables = r#"SET ROLE {owner}; CREATE SCHEMA a; CREATE SCHEMA "a.b";
+        CREATE TABLE a."b.c" (id int PRIMARY KEY, at timestamptz); CREATE TABLE "a.b".c (LIKE a."b.c" INCLUDING ALL);"#;
+    let pair = replicated(tables).await;
+    for table in [r#"a."b.c""#, r#""a.b".c"#] {
+        pair.legacy.execute(&format!("INSERT INTO {table} VALUES (1, now() + interval '1 h')")).await;
+    }
+    let heartbeat = Heartbeat { table: "a.b.c".to_owned(), column: "at".to_owned() };
+    let question = ReplicationCheck { heartbeat: Some(heartbeat), ..ReplicationCheck::default() };
+    let report = pair.ask(check(question)).await;
+    let finding = assert_only(&report, Verdict::Fail, "lag-unknown", "a.b.c");
+    assert!(finding.message.contains("more than one table"), "{}", finding.message);
+}
+
+#[tokio::test]
 async fn a_heartbeat_that_the_role_may_not_read_is_not_known() {
     let pair = replicated("CREATE TABLE beat (id int PRIMARY KEY, at timestamptz)").await;
     let heartbeat = Heartbeat { table: "public.beat".to_owned(), column: "at".to_owned() };
@@ -455,6 +470,15 @@ async fn a_standby_is_followed_through_what_it_has_replayed() {
     assert_kinds(&ask_patiently(&pair).await, Verdict::Fail, &["apply-stopped", "lag-unknown"]);
     standby.execute("postgres", "SELECT pg_wal_replay_resume()").await;
     assert_eq!(ask_patiently(&pair).await.verdict, Verdict::Pass);
+
+    // Replay gets to the VACUUM while the check waits, and can't pass a snapshot from before the DELETE.
+    standby.execute("postgres", "ALTER SYSTEM SET recovery_min_apply_delay = '2s'").await;
+    standby.execute("postgres", "SELECT pg_reload_conf()").await;
+    pair.legacy.execute("DELETE FROM orders").await;
+    pair.legacy.execute("VACUUM orders").await;
+    let question = ReplicationCheck { max_lag: Some("10s".to_owned()), ..ReplicationCheck::default() };
+    let report = pair.ask(check(question)).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
 }
 
 #[tokio::test]

@@ -41,7 +41,11 @@ impl Lexer<'_> {
             '\'' => self.string(false),
             '"' => self.quoted_name(),
             '$' => self.dollar(),
-            '-' if self.rest.peek() == Some(&'-') => while self.rest.next().is_some_and(|c| c != '\n') {},
+            // Either sign ends the line for the server.
+            '-' if self.rest.peek() == Some(&'-') => {
+                while self.rest.next().is_some_and(|c| !matches!(c, '\n' | '\r')) {}
+                self.space();
+            }
             '/' if self.rest.peek() == Some(&'*') => self.comment(),
             '0'..='9' => self.number(),
             _ if is_word_start(first) => self.word(first),
@@ -97,7 +101,7 @@ impl Lexer<'_> {
         }
         if tag[1..].starts_with(|c: char| c.is_ascii_digit()) || self.rest.peek() != Some(&'$') {
             self.lexed.has_parameters = true;
-            self.lexed.masked.push_str(&tag);
+            self.lexed.masked.extend(tag.chars().filter(|c| !c.is_control()));
             return;
         }
         self.rest.next();
@@ -153,7 +157,7 @@ impl Lexer<'_> {
             ("u", Some('&')) => self.lexed.is_certain = false,
             _ => {}
         }
-        self.lexed.masked.push_str(&word);
+        self.lexed.masked.extend(word.chars().filter(|c| !c.is_control()));
         let word = word.to_ascii_lowercase();
         if self.lexed.first.is_empty() {
             self.lexed.first.clone_from(&word);
@@ -165,7 +169,8 @@ impl Lexer<'_> {
 }
 
 fn is_word_start(c: char) -> bool {
-    c == '_' || c.is_ascii_alphabetic() || !(c.is_ascii() || c.is_whitespace() || c.is_control())
+    // For the server a space beyond ASCII is a letter, too.
+    c == '_' || c.is_ascii_alphabetic() || !c.is_ascii()
 }
 
 fn is_word_part(c: char) -> bool {
@@ -201,6 +206,23 @@ mod tests {
         assert_eq!(words, ["Mixed", "a", "b", "from", "now", "select"]);
         assert_eq!((lexed.first.as_str(), lexed.has_parameters, lexed.is_certain), ("select", false, true));
         assert!(lex("SELECT $1").has_parameters);
+    }
+
+    #[test]
+    fn a_comment_ends_with_its_line_whichever_sign_ends_that() {
+        for end in ["\n", "\r", "\r\n"] {
+            let lexed = lex(&format!("select 1 -- one{end}, now()"));
+            assert!(lexed.words.contains("now") && !lexed.words.contains("one"), "{end:?}");
+            assert_eq!(lexed.masked, "select ? , now()", "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_space_beyond_ascii_is_part_of_a_name_as_it_is_for_the_server() {
+        for space in ['\u{a0}', '\u{2028}', '\u{85}'] {
+            let lexed = lex(&format!("select f{space}()"));
+            assert!(!lexed.is_certain && !lexed.words.contains("f"), "{space:?}");
+        }
     }
 
     #[test]

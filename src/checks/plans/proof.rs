@@ -1,8 +1,9 @@
 //! Whether a statement may be carried out to measure it.
 //!
 //! It may if nothing in it can do more than read: a SELECT, none of whose words is the name of a function that is
-//! declared volatile, of a view, of a foreign table or of a table with row security (whose text this program would have
-//! to understand), in a database whose own operators and casts are not volatile. A word that only looks like such a
+//! declared volatile, of a view, of a foreign table or a table that has one below it (whose server would run it), or of a
+//! table with row security (whose text this program would have to understand), in a database whose own operators, casts
+//! and domains are not volatile. A word that only looks like such a
 //! name counts, too: what is not proven is not carried out. The read-only transaction is the wall behind it.
 
 use tokio_postgres::types::Type;
@@ -13,7 +14,8 @@ use crate::checks::{Trouble, reading::Reading};
 /// Words of statements that lock or write.
 const WRITES: [&str; 7] = ["insert", "update", "delete", "merge", "into", "share", "call"];
 
-/// OIDs below are PostgreSQL's own.
+/// OIDs below are PostgreSQL's own. A domain's condition is read as the server keeps it: what it depends on leaves out
+/// PostgreSQL's own functions.
 const QUESTION: &str = "SELECT \
      NOT EXISTS (SELECT FROM pg_proc p WHERE p.proname::text = ANY ($1) \
        AND (p.provolatile = 'v' OR (p.prokind = 'a' AND p.oid >= 16384))) \
@@ -22,7 +24,15 @@ const QUESTION: &str = "SELECT \
      AND NOT EXISTS (SELECT FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode \
        WHERE o.oid >= 16384 AND p.provolatile = 'v') \
      AND NOT EXISTS (SELECT FROM pg_cast t JOIN pg_proc p ON p.oid = t.castfunc \
-       WHERE t.oid >= 16384 AND p.provolatile = 'v')";
+       WHERE t.oid >= 16384 AND p.provolatile = 'v') \
+     AND NOT EXISTS (SELECT FROM pg_constraint k \
+       CROSS JOIN regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') f JOIN pg_proc p ON p.oid = f[1]::oid \
+       WHERE k.contypid <> 0 AND k.contype = 'c' AND p.provolatile = 'v') \
+     AND NOT EXISTS ( \
+       WITH RECURSIVE named AS ( \
+         SELECT c.oid FROM pg_class c WHERE c.relname::text = ANY ($1) AND c.relkind IN ('r', 'p') AND c.oid >= 16384 \
+         UNION SELECT i.inhrelid FROM pg_inherits i JOIN named n ON i.inhparent = n.oid) \
+       SELECT FROM named n JOIN pg_class c ON c.oid = n.oid WHERE c.relkind = 'f')";
 
 /// Whether the text alone rules it out.
 pub(super) fn may_only_read(lexed: &Lexed) -> bool {

@@ -87,8 +87,10 @@ fn age(at_ms: i64, now_ms: i64) -> Duration {
 async fn latest(heartbeat: &Heartbeat, side: &Reading) -> Result<Result<i64, &'static str>, Trouble> {
     let named = [(&heartbeat.table as _, Type::TEXT), (&heartbeat.column as _, Type::TEXT)];
     let rows = side.rows(COLUMN, &named).await?;
-    let Some(row) = rows.first() else {
-        return Ok(Err("there is no such table with such a column"));
+    let row = match rows.as_slice() {
+        [] => return Ok(Err("there is no such table with such a column")),
+        [row] => row,
+        _ => return Ok(Err("more than one table has that name, for the names of its parts have dots")),
     };
     let (table, column, is_time, is_readable): (String, String, bool, bool) =
         match (row.try_get(0), row.try_get(1), row.try_get(2), row.try_get(3)) {

@@ -117,7 +117,8 @@ pub(super) async fn measure(
     Ok(Lag { findings, is_caught_up: caught_up.is_some(), told })
 }
 
-/// How long it took the candidate to get to `end`, unless it takes longer than `patience`.
+/// How long it took the candidate to get to `end`, unless it takes longer than `patience`. Between two looks nothing is
+/// held: a snapshot, or a lock that an earlier question took, can itself keep a standby from replaying.
 async fn catch_up(
     follower: &Follower,
     both: &Both,
@@ -132,6 +133,7 @@ async fn catch_up(
         if started.elapsed() >= patience {
             return Ok(None);
         }
+        tokio::try_join!(both.legacy.again(), both.candidate.again())?;
         tokio::time::sleep(PAUSE).await;
     }
 }
