@@ -14,6 +14,7 @@ use crate::{api::LoadResult, postgres::Target};
 
 mod connection;
 mod driver;
+pub mod duet;
 mod histogram;
 mod measure;
 mod pacer;
