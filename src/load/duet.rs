@@ -18,6 +18,7 @@ mod paired;
 mod recording;
 mod rules;
 mod signed_rank;
+mod weighted;
 
 pub use decide::decide;
 pub use evidence::{Arm, Percentile};

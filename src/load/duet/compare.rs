@@ -45,9 +45,14 @@ pub(super) fn standing(paired: &Paired, look: usize, rules: &Rules) -> Standing 
     }
 }
 
-/// The same, told.
-pub(super) fn latency(paired: &Paired, look: usize, rules: &Rules, classes: &[String]) -> Comparison {
-    let standing = standing(paired, look, rules);
+/// The figures of a percentile that stands there, and in a sentence why.
+pub(super) fn latency(
+    paired: &Paired,
+    standing: Standing,
+    look: usize,
+    rules: &Rules,
+    classes: &[String],
+) -> Comparison {
     let metric = Metric::Latency(paired.percentile);
     let subject = subject(classes, paired.group, metric);
     let (latency, said) = match &paired.blocks {
@@ -115,39 +120,62 @@ fn change(ratio: f64) -> String {
     }
 }
 
-/// Where the failures of a group stand.
-pub(super) fn failures(evidence: &impl Evidence, group: Group, seconds: usize, look: usize, rules: &Rules) -> Comparison {
-    let calls = |arm| evidence.calls(group, arm, 0, seconds);
-    let (legacy, candidate) = (calls(Arm::Legacy), calls(Arm::Candidate));
-    let alpha = rules.failures_alpha(look, group, evidence.classes().len());
-    let standing = failures_standing(legacy, candidate, alpha, rules.pass_alpha());
-    let metric = Metric::Failed;
-    let subject = subject(evidence.classes(), group, metric);
-    let end = match standing {
-        Standing::Worse => "more than 0.1 % beyond legacy's share",
-        Standing::NotWorse => "less than 1 % beyond legacy's share",
-        Standing::Open if legacy.share() > FAILED_PASS_MARGIN => "legacy itself fails, and is nothing to compare with",
-        Standing::Open => "neither shown to be 0.1 % beyond legacy's share nor to be within 1 % of it",
-        Standing::TooFew => "too few calls to rule out 1 %",
-    };
-    let reason = format!(
-        "{subject} {} of {} on the candidate, {} of {} on legacy: {end}",
-        candidate.failed, candidate.ended, legacy.failed, legacy.ended
-    );
-    Comparison { class: class(group), metric, autocorrelation_seconds: None, latency: None, standing, reason }
+/// The calls of a group, counted.
+pub(super) struct Counted {
+    group: Group,
+    legacy: Calls,
+    candidate: Calls,
 }
 
-fn failures_standing(legacy: Calls, candidate: Calls, fail_alpha: f64, pass_alpha: f64) -> Standing {
-    let none = Calls { ended: candidate.ended, failed: 0 };
-    if p_more(candidate, legacy, FAILED_MARGIN) < fail_alpha {
-        Standing::Worse
-    } else if p_fewer(none, FAILED_PASS_MARGIN) >= pass_alpha {
-        Standing::TooFew
-    } else if legacy.share() <= FAILED_PASS_MARGIN
-        && p_fewer(candidate, legacy.share() + FAILED_PASS_MARGIN) < pass_alpha
-    {
-        Standing::NotWorse
-    } else {
-        Standing::Open
+impl Counted {
+    pub(super) fn of(evidence: &impl Evidence, group: Group, seconds: usize) -> Self {
+        let calls = |arm| evidence.calls(group, arm, 0, seconds);
+        Self { group, legacy: calls(Arm::Legacy), candidate: calls(Arm::Candidate) }
+    }
+
+    /// Where the failures stand.
+    pub(super) fn standing(&self, look: usize, classes: usize, rules: &Rules) -> Standing {
+        let (legacy, candidate) = (self.legacy, self.candidate);
+        let none = Calls { ended: candidate.ended, failed: 0 };
+        if p_more(candidate, legacy, FAILED_MARGIN) < rules.failures_alpha(look, self.group, classes) {
+            Standing::Worse
+        } else if p_fewer(none, FAILED_PASS_MARGIN) >= rules.pass_alpha() {
+            Standing::TooFew
+        } else if legacy.share() <= FAILED_PASS_MARGIN
+            && p_fewer(candidate, legacy.share() + FAILED_PASS_MARGIN) < rules.pass_alpha()
+        {
+            Standing::NotWorse
+        } else {
+            Standing::Open
+        }
+    }
+
+    pub(super) fn told(&self, standing: Standing, classes: &[String]) -> Comparison {
+        let (legacy, candidate) = (self.legacy, self.candidate);
+        let end = match standing {
+            Standing::Worse => "more than 0.1 % beyond legacy's share",
+            Standing::NotWorse => "less than 1 % beyond legacy's share",
+            Standing::Open if legacy.share() > FAILED_PASS_MARGIN => {
+                "legacy itself fails, and is nothing to compare with"
+            }
+            Standing::Open => "neither shown to be 0.1 % beyond legacy's share nor to be within 1 % of it",
+            Standing::TooFew => "too few calls to rule out 1 %",
+        };
+        let reason = format!(
+            "{} {} of {} on the candidate, {} of {} on legacy: {end}",
+            subject(classes, self.group, Metric::Failed),
+            candidate.failed,
+            candidate.ended,
+            legacy.failed,
+            legacy.ended
+        );
+        Comparison {
+            class: class(self.group),
+            metric: Metric::Failed,
+            autocorrelation_seconds: None,
+            latency: None,
+            standing,
+            reason,
+        }
     }
 }

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use super::{
-    compare, early,
+    compare::{self, Counted},
+    early::{self, Bet},
     evidence::{Evidence, Percentile},
-    look::{Comparison, Look, LookVerdict, Metric, Standing},
+    look::{Comparison, Look, LookVerdict, Standing},
     noise::Noise,
     paired::{Paired, groups, pair},
     recording::Recording,
@@ -17,74 +18,144 @@ use super::{
 };
 
 /// Seconds before the first bet is counted.
-const FIRST_BETS: u32 = 15;
+const FIRST_BETS: u32 = 30;
 
 /// Looks at the first `elapsed` of `recording`, of which every call has ended. To be asked once for every whole second: a look
 /// at a fixed time is taken in its second, the last however late.
 #[must_use]
 pub fn decide(recording: &Recording, elapsed: Duration, rules: &Rules) -> Look {
-    judge(recording, u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX), rules)
+    let seconds = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+    told(recording, seconds, rules, &judge(recording, seconds, rules))
 }
 
-pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules) -> Look {
+/// A verdict and what it came from.
+pub(super) struct Judged {
+    pub(super) verdict: LookVerdict,
+    cause: Cause,
+    noise: Noise,
+    paired: Vec<Paired>,
+    /// In the order of `paired`, then of the groups' failures; at a fixed look.
+    standings: Vec<Standing>,
+}
+
+enum Cause {
+    Gross(String),
+    Bet(Bet),
+    /// The look with that number; none is due yet where there is none.
+    Look(Option<usize>),
+}
+
+pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules) -> Judged {
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
     let look = rules.look_at(elapsed_seconds);
-    let mut found = Look {
+    let mut judged = Judged {
         verdict: LookVerdict::Continue,
-        reason: "the next look has not come yet".to_owned(),
-        seconds: elapsed_seconds,
-        comparisons: Vec::new(),
+        cause: Cause::Look(look.map(|(look, _)| look)),
         noise: Noise::default(),
-        alpha_spent: rules.alpha_spent(elapsed_seconds),
+        paired: Vec::new(),
+        standings: Vec::new(),
     };
     if let Some(fault) = early::gross_fault(evidence, seconds) {
-        (found.verdict, found.reason) = (LookVerdict::Fail, fault);
-        return found;
+        (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
+        return judged;
     }
     if look.is_none() && !is_bet_counted(elapsed_seconds) {
-        return found;
+        return judged;
     }
-    let (noise, paired) = pair(evidence, seconds);
-    found.noise = noise;
+    (judged.noise, judged.paired) = pair(evidence, seconds);
     if let Some((look, is_last)) = look {
-        found.comparisons = compare_all(evidence, &paired, seconds, look, rules);
-        (found.verdict, found.reason) = conclude(&found.comparisons, &noise, is_last);
+        judged.standings = standings(evidence, &judged.paired, seconds, look, rules);
+        judged.verdict = conclude(&judged.paired, &judged.standings, is_last);
     }
-    if matches!(found.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
-        && let Some(reason) = bet(evidence, &paired, rules)
+    if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
+        && let Some(bet) = early::betting(&judged.paired, rules)
     {
-        (found.verdict, found.reason) = (LookVerdict::Fail, reason);
+        (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Bet(bet));
     }
-    found
+    judged
 }
 
 /// Less often the longer it takes: each count goes through everything recorded.
 fn is_bet_counted(elapsed_seconds: u32) -> bool {
     let every = match elapsed_seconds {
-        0..=60 => 5,
-        61..=240 => 15,
+        0..=60 => 10,
+        61..=240 => 30,
         _ => 60,
     };
     elapsed_seconds >= FIRST_BETS && elapsed_seconds.is_multiple_of(every)
 }
 
-fn bet(evidence: &impl Evidence, paired: &[Paired], rules: &Rules) -> Option<String> {
-    let (worst, won) = early::betting(paired, rules)?;
-    let subject = compare::subject(evidence.classes(), worst.group, Metric::Latency(worst.percentile));
-    let margin = rules.margin(worst.percentile).fail * 100.0;
-    Some(format!("{subject} was above legacy's by more than {margin:.0} % in {won}: no need to wait for the next look"))
-}
-
-fn compare_all(
+fn standings(
     evidence: &impl Evidence,
     paired: &[Paired],
     seconds: usize,
     look: usize,
     rules: &Rules,
+) -> Vec<Standing> {
+    let latencies = paired.iter().map(|paired| compare::standing(paired, look, rules));
+    let failures = groups(evidence.classes().len())
+        .into_iter()
+        .map(|group| Counted::of(evidence, group, seconds).standing(look, evidence.classes().len(), rules));
+    latencies.chain(failures).collect()
+}
+
+fn conclude(paired: &[Paired], standings: &[Standing], is_last: bool) -> LookVerdict {
+    let is_hindered = standings.iter().enumerate().any(|(index, standing)| match standing {
+        Standing::Open => true,
+        // Of what there is too little of, only the medians must be there, and the failures of all.
+        Standing::TooFew => match paired.get(index) {
+            Some(paired) => paired.percentile == Percentile::P50,
+            None => index == paired.len(),
+        },
+        Standing::Worse | Standing::NotWorse => false,
+    });
+    match (standings.contains(&Standing::Worse), is_hindered, is_last) {
+        (true, _, _) => LookVerdict::Fail,
+        (false, false, _) => LookVerdict::Pass,
+        (false, true, false) => LookVerdict::Continue,
+        (false, true, true) => LookVerdict::Inconclusive,
+    }
+}
+
+/// The look in sentences and figures.
+pub(super) fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
+    let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
+    let comparisons = match judged.cause {
+        Cause::Look(Some(look)) => compare_all(evidence, judged, seconds, look, rules),
+        _ => Vec::new(),
+    };
+    let reason = match &judged.cause {
+        Cause::Gross(fault) => fault.clone(),
+        Cause::Bet(bet) => bet.told(evidence.classes(), rules),
+        Cause::Look(None) => "the next look has not come yet".to_owned(),
+        Cause::Look(Some(_)) => why(judged, &comparisons),
+    };
+    Look {
+        verdict: judged.verdict,
+        reason,
+        seconds: elapsed_seconds,
+        comparisons,
+        noise: judged.noise,
+        alpha_spent: rules.alpha_spent(elapsed_seconds),
+    }
+}
+
+/// Every comparison; what failed first, then what is open.
+fn compare_all(
+    evidence: &impl Evidence,
+    judged: &Judged,
+    seconds: usize,
+    look: usize,
+    rules: &Rules,
 ) -> Vec<Comparison> {
-    let latencies = paired.iter().map(|paired| compare::latency(paired, look, rules, evidence.classes()));
-    let groups = groups(evidence.classes().len());
-    let failures = groups.into_iter().map(|group| compare::failures(evidence, group, seconds, look, rules));
+    let classes = evidence.classes();
+    let latencies =
+        judged.paired.iter().zip(&judged.standings).map(|(paired, standing)| {
+            compare::latency(paired, *standing, look, rules, classes)
+        });
+    let groups = groups(classes.len()).into_iter().zip(&judged.standings[judged.paired.len()..]);
+    let failures =
+        groups.map(|(group, standing)| Counted::of(evidence, group, seconds).told(*standing, classes));
     let mut all: Vec<_> = latencies.chain(failures).collect();
     all.sort_by_key(|comparison| match comparison.standing {
         Standing::Worse => 0,
@@ -95,41 +166,24 @@ fn compare_all(
     all
 }
 
-fn conclude(comparisons: &[Comparison], noise: &Noise, is_last: bool) -> (LookVerdict, String) {
-    let reasons = |wanted: fn(&Comparison) -> bool| {
-        let reasons = comparisons.iter().filter(|comparison| wanted(comparison)).map(|c| c.reason.as_str());
-        reasons.collect::<Vec<_>>().join("; ")
+fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
+    let that_are = |wanted: &[Standing]| {
+        let wanted = comparisons.iter().filter(|comparison| wanted.contains(&comparison.standing));
+        wanted.map(|comparison| comparison.reason.as_str()).collect::<Vec<_>>().join("; ")
     };
-    let worse = reasons(|comparison| comparison.standing == Standing::Worse);
-    if !worse.is_empty() {
-        return (LookVerdict::Fail, worse);
-    }
-    let open = reasons(is_hindrance);
-    if open.is_empty() {
-        let judged = comparisons.iter().filter(|comparison| comparison.standing == Standing::NotWorse).count();
-        return (LookVerdict::Pass, format!("not worse than legacy in {judged} comparisons"));
-    }
-    if !is_last {
-        return (LookVerdict::Continue, open);
-    }
-    let advice = match noise.is_shared() {
+    let advice = match judged.noise.is_shared() {
         Some(false) => {
             "the servers do not share their noise, so a ratio needs 10 to 30 minutes, and the absolute limits carry the gate"
         }
         _ => "a longer duration or a higher rate would tell more",
     };
-    (LookVerdict::Inconclusive, format!("{open}; {advice}"))
-}
-
-/// Whether it stands in the way of a `Pass`.
-fn is_hindrance(comparison: &Comparison) -> bool {
-    match comparison.standing {
-        Standing::Open => true,
-        // Of what there is too little of, only the medians must be there, and the failures of all.
-        Standing::TooFew => match comparison.metric {
-            Metric::Latency(percentile) => percentile == Percentile::P50,
-            Metric::Failed => comparison.class.is_none(),
-        },
-        Standing::Worse | Standing::NotWorse => false,
+    match judged.verdict {
+        LookVerdict::Fail => that_are(&[Standing::Worse]),
+        LookVerdict::Pass => {
+            let judged = comparisons.iter().filter(|comparison| comparison.standing == Standing::NotWorse);
+            format!("not worse than legacy in {} comparisons", judged.count())
+        }
+        LookVerdict::Continue => that_are(&[Standing::Open, Standing::TooFew]),
+        LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&[Standing::Open, Standing::TooFew])),
     }
 }

@@ -7,9 +7,10 @@
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::{
+    compare::subject,
     evidence::{Arm, Evidence, Group, Percentile},
     failures,
-    noise::Noise,
+    look::Metric,
     number,
     paired::Paired,
     rules::{FAIL_ALPHA_EARLY, FAIL_ALPHA_GROSS, Rules},
@@ -22,11 +23,13 @@ const GROSS_RATIO: f64 = 1.3;
 /// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's share.
 const GROSS_FAILED_SECONDS: [usize; 2] = [3, 5];
 const GROSS_FAILED: f64 = 0.02;
-/// The chance of a false alarm is divided between the four windows, and those of a minute.
-const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / (4.0 * 60.0 / 5.0);
+/// The chance of a false alarm, at any one second, is divided between the four windows.
+const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / 4.0;
 
-/// The seconds before, from which the noise is known: no fewer than this, and no more.
-const NOISE_SECONDS: (usize, usize) = (20, 60);
+/// What slows one of two machines for ten seconds is no fault of its database: where the ratio went up and down in the seconds before
+/// with a spread above this, one that stays up is not yet gross.
+const BEFORE_SECONDS: usize = 60;
+const STEADY: f64 = 0.2;
 
 /// The gross fault of the last seconds, if there is one.
 pub(super) fn gross_fault(evidence: &impl Evidence, seconds: usize) -> Option<String> {
@@ -57,9 +60,9 @@ fn gross_latency(evidence: &impl Evidence, seconds: usize) -> Option<String> {
     let window = |length: &usize| {
         let last = blocks.get(blocks.len().checked_sub(*length)?..)?;
         let last: Vec<_> = last.iter().map(|block| block[median].difference()).collect();
-        let mean = last.iter().sum::<f64>() / number(*length);
-        let variance = last.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / number(length - 1);
-        let distance = (mean - GROSS_RATIO.ln()) / (variance / number(*length)).sqrt().max(f64::MIN_POSITIVE);
+        let (mean, spread) = spread(&last)?;
+        let distance =
+            (mean - GROSS_RATIO.ln()) * number(*length).sqrt() / spread.max(f64::MIN_POSITIVE);
         let student = StudentsT::new(0.0, 1.0, number(length - 1)).ok()?;
         let is_gross = last.iter().all(|d| *d > GROSS_RATIO_EACH.ln()) && student.sf(distance) < GROSS_ALPHA;
         is_gross.then(|| {
@@ -68,23 +71,57 @@ fn gross_latency(evidence: &impl Evidence, seconds: usize) -> Option<String> {
         })
     };
     let fault = GROSS_LATENCY_SECONDS.iter().find_map(window)?;
-    // What slows one of two machines for ten seconds is no fault of its database.
-    let before = evidence.blocks(Group::All, 1, start.saturating_sub(NOISE_SECONDS.1), start);
-    let is_unshared = before.len() >= NOISE_SECONDS.0 && Noise::of(&before).is_shared() == Some(false);
-    (!is_unshared).then_some(fault)
+    let before = evidence.blocks(Group::All, 1, start.saturating_sub(BEFORE_SECONDS), start);
+    let before: Vec<_> = before.iter().map(|block| block[median].difference()).collect();
+    let is_steady = before.len() < 3 || spread(&before).is_some_and(|(_, spread)| spread <= STEADY);
+    is_steady.then_some(fault)
 }
 
-/// The comparison that the bets say is worse than its margin, and how often it was, if all stakes together have grown enough.
-pub(super) fn betting<'a>(paired: &'a [Paired], rules: &Rules) -> Option<(&'a Paired, String)> {
+/// Mean and standard deviation; `None` of fewer than two.
+fn spread(values: &[f64]) -> Option<(f64, f64)> {
+    let n = number(values.len());
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (n > 1.0).then(|| (mean, variance.sqrt()))
+}
+
+/// What the bets found to be worse than its margin.
+pub(super) struct Bet {
+    group: Group,
+    percentile: Percentile,
+    won: usize,
+    blocks: usize,
+    block_seconds: usize,
+}
+
+impl Bet {
+    pub(super) fn told(&self, classes: &[String], rules: &Rules) -> String {
+        format!(
+            "{} was more than {:.0} % above legacy's in {} of {} blocks of {} s: no need to wait for the next look",
+            subject(classes, self.group, Metric::Latency(self.percentile)),
+            rules.margin(self.percentile).fail * 100.0,
+            self.won,
+            self.blocks,
+            self.block_seconds,
+        )
+    }
+}
+
+/// What is worse than its margin, if all stakes together have grown enough.
+pub(super) fn betting(paired: &[Paired], rules: &Rules) -> Option<Bet> {
     let stakes: Vec<_> = paired.iter().map(|paired| (paired, paired.part * stake(paired, rules))).collect();
-    let together: f64 = stakes.iter().map(|(_, stake)| stake).sum();
-    if together < 1.0 / FAIL_ALPHA_EARLY {
+    if stakes.iter().map(|(_, stake)| stake).sum::<f64>() < 1.0 / FAIL_ALPHA_EARLY {
         return None;
     }
     let (worst, _) = stakes.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let blocks = worst.blocks.as_ref().ok()?;
-    let (won, all) = (won(worst, rules), blocks.differences.len());
-    Some((worst, format!("{won} of {all} blocks of {} s", blocks.seconds)))
+    Some(Bet {
+        group: worst.group,
+        percentile: worst.percentile,
+        won: won(worst, rules),
+        blocks: blocks.differences.len(),
+        block_seconds: blocks.seconds,
+    })
 }
 
 /// Blocks in which the candidate was worse than its margin.

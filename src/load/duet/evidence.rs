@@ -40,11 +40,9 @@ impl Percentile {
         ["p50", "p95", "p99"][self.index()]
     }
 
-    /// The rank in thousandths, and the band around it whose mean logarithm stands for it. In 1-s blocks of 500 calls
-    /// the ratio of two such means spreads 3 to 14 % less than that of two single ranks, and it does not jump where the rank
-    /// falls between two modes; Harrell and Davis (Biometrika 69, 1982) gain 2 to 7 %.
-    pub(super) fn rank_and_band(self) -> (usize, usize, usize) {
-        [(500, 400, 600), (950, 925, 975), (990, 985, 995)][self.index()]
+    /// The rank, and the band around it whose mean logarithm stands for it.
+    pub(super) fn rank_and_band(self) -> (f64, f64, f64) {
+        [(0.5, 0.4, 0.6), (0.95, 0.925, 0.975), (0.99, 0.985, 0.995)][self.index()]
     }
 
     /// Calls of each arm that a block needs: some must lie beyond the percentile.

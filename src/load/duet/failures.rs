@@ -46,17 +46,17 @@ mod tests {
         Calls { ended, failed }
     }
 
-    /// `scipy.stats.fisher_exact([[x, n - x], [y, m - y]], "greater")` and `binom.cdf`, SciPy 1.17.1.
+    /// `scipy.stats.fisher_exact([[x, n - x], [y, m - y]], "greater")` and `binom.cdf`, `SciPy` 1.17.1.
     #[test]
     fn the_probabilities_are_those_of_scipy() {
         for (candidate, legacy, expected) in [
-            (calls(7, 100), calls(1, 100), 0.032_465_473_310_348_14),
-            (calls(3, 10), calls(2, 12), 0.406_015_037_593_985_1),
-            (calls(30, 5_000), calls(10, 5_000), 0.001_090_343_283_138_306_6),
+            (calls(7, 100), calls(1, 100), 0.032_429_701_052_132_53),
+            (calls(3, 10), calls(2, 12), 0.406_015_037_593_985),
+            (calls(30, 5_000), calls(10, 5_000), 0.001_088_877_839_248_083_4),
         ] {
             assert!((p_more(candidate, legacy, 0.0) / expected - 1.0).abs() < 1e-6, "{}", p_more(candidate, legacy, 0.0));
         }
-        assert!((p_fewer(calls(2, 1_000), 0.01) / 0.002_679_508_865_717_896_4 - 1.0).abs() < 1e-6);
+        assert!((p_fewer(calls(2, 1_000), 0.01) / 0.002_679_431_993_791_51 - 1.0).abs() < 1e-6);
         assert!((p_fewer(calls(0, 300), 0.01) / 0.99_f64.powi(300) - 1.0).abs() < 1e-9);
     }
 

@@ -78,14 +78,10 @@ pub(super) fn autocorrelation(seconds: &[Block]) -> [f64; 3] {
 pub(super) fn integrated_time(series: &[f64]) -> f64 {
     let n = series.len();
     let mean = series.iter().sum::<f64>() / number(n.max(1));
-    let at_lag = |lag: usize| -> f64 {
-        series.iter().zip(&series[lag..]).map(|(a, b)| (a - mean) * (b - mean)).sum()
-    };
-    if n < 4 {
-        return 1.0;
-    }
+    let centred: Vec<_> = series.iter().map(|value| value - mean).collect();
+    let at_lag = |lag: usize| -> f64 { centred.iter().zip(&centred[lag..]).map(|(a, b)| a * b).sum() };
     let variance = at_lag(0);
-    if variance <= 0.0 {
+    if n < 4 || variance <= 0.0 {
         return 1.0;
     }
     let mut time = -1.0;

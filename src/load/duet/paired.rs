@@ -12,7 +12,7 @@ use super::{
 
 /// Calls a second and arm below which a class is judged by its lower percentiles only. All together are judged by every one
 /// that their blocks have the calls for.
-const CLASS_CALLS_PER_SECOND: [f64; 3] = [0.0, 50.0, 250.0];
+const CLASS_CALLS_PER_SECOND: [f64; 3] = [0.0, 100.0, 250.0];
 
 /// One percentile of one group.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bucket,
-    evidence::{Arm, Block, Calls, Evidence, Group, Pair, Percentile},
+    evidence::{Arm, Block, Calls, Evidence, Group},
+    weighted,
 };
 
 /// Most classes; a traffic model has no more statements.
@@ -128,31 +129,25 @@ impl Recording {
         })
     }
 
-    /// The logarithms of the percentiles of an arm in a block; `None` without calls.
-    fn percentiles(&self, group: Group, arm: Arm, from: usize, to: usize) -> Option<[f64; 3]> {
+    /// The buckets of a class and an arm in a block, the failed ones included.
+    fn buckets(&self, class: usize, arm: Arm, from: usize, to: usize) -> Vec<u16> {
         let mut buckets = Vec::new();
-        for cell in self.cells(group, arm, from, to) {
+        for cell in self.cells(Group::Class(class), arm, from, to) {
             buckets.extend_from_slice(&cell.latencies);
             buckets.extend((0..cell.errors).map(|_| bucket::FAILED));
         }
-        buckets.sort_unstable();
-        (!buckets.is_empty()).then(|| Percentile::ALL.map(|percentile| log_percentile(&buckets, percentile)))
+        buckets
     }
-}
 
-/// The mean logarithm of what was answered in the band around the percentile's rank; infinite if that rank failed.
-fn log_percentile(sorted: &[u16], percentile: Percentile) -> f64 {
-    let (rank, low, high) = percentile.rank_and_band();
-    let n = sorted.len();
-    let middle = (n * rank).div_ceil(1000).max(1) - 1;
-    if sorted[middle] == bucket::FAILED {
-        return f64::INFINITY;
+    /// The percentiles of both arms in a block; `None` where one had no call.
+    fn block(&self, group: Group, from: usize, to: usize) -> Option<Block> {
+        let of_class = |class| [Arm::Legacy, Arm::Candidate].map(|arm| self.buckets(class, arm, from, to));
+        let strata = match group {
+            Group::Class(class) => vec![of_class(class)],
+            Group::All => (0..self.classes.len()).map(of_class).collect(),
+        };
+        weighted::percentiles(&strata)
     }
-    let band = &sorted[(n * low / 1000).min(middle)..(n * high).div_ceil(1000).max(middle + 1)];
-    let answered = band.iter().take_while(|bucket| **bucket != bucket::FAILED);
-    let (sum, count) =
-        answered.fold((0.0, 0), |(sum, count), bucket| (sum + bucket::micros(*bucket).ln(), count + 1));
-    sum / super::number(count)
 }
 
 impl Evidence for Recording {
@@ -161,14 +156,8 @@ impl Evidence for Recording {
     }
 
     fn blocks(&self, group: Group, block_seconds: usize, from: usize, to: usize) -> Vec<Block> {
-        let block = |index: usize| {
-            let from = from + index * block_seconds;
-            let to = from + block_seconds;
-            let legacy = self.percentiles(group, Arm::Legacy, from, to)?;
-            let candidate = self.percentiles(group, Arm::Candidate, from, to)?;
-            Some([0, 1, 2].map(|index| Pair { legacy: legacy[index], candidate: candidate[index] }))
-        };
-        (0..(to - from) / block_seconds).filter_map(block).collect()
+        let starts = (from..).step_by(block_seconds).take((to - from) / block_seconds);
+        starts.filter_map(|start| self.block(group, start, start + block_seconds)).collect()
     }
 
     fn calls(&self, group: Group, arm: Arm, from: usize, to: usize) -> Calls {

@@ -64,11 +64,11 @@ pub(super) const FAIL_ALPHA_GROSS: f64 = 0.05 * FAIL_ALPHA;
 /// The chance of a false `Pass`. Not divided between comparisons: all of them must pass.
 const PASS_ALPHA: f64 = 0.05;
 /// The part of all statements together; their classes share the rest.
-const ALL_PART: f64 = 0.6;
+const ALL_PART: f64 = 0.9;
 /// By percentile. p50 is so steady that it needs little.
-const PERCENTILE_PARTS: [f64; 3] = [0.1, 0.5, 0.4];
+const PERCENTILE_PARTS: [f64; 3] = [0.06, 0.47, 0.47];
 /// By look: most where the tail can be told, little where it mostly can't.
-const LOOK_PARTS: [f64; 2] = [0.15, 0.5];
+const LOOK_PARTS: [f64; 2] = [0.1, 0.65];
 
 impl Rules {
     /// The defaults for a duet of at most `longest`: looks after 60, 120 and 240 s, then after every doubling, and at the end.
