@@ -1,7 +1,7 @@
 //! Latencies as numbers of 16 bits: the buckets of an HDR histogram of three digits, from 1 µs to 60 s.
 //!
-//! Decides what is told apart: every microsecond below 2,048, then 1,024 steps for each doubling, so that a value is off
-//! by less than 0.1 %. Two buckets compare as their latencies do; what failed compares as slower than all.
+//! Decides what is told apart: every microsecond below 2,048, then 1,024 steps for each doubling, so that a value
+//! is off by less than 0.1 %. Two buckets compare as their latencies do; what failed compares as slower than all.
 
 /// Longest latency that is told apart from longer ones.
 const HIGHEST_US: u64 = 60_000_000;

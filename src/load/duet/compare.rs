@@ -1,6 +1,7 @@
 //! Where each comparison stands at a look.
 //!
-//! Decides between worse, not worse and open, for one percentile or the failures of one group. Never decides about the whole.
+//! Decides between worse, not worse and open, for one percentile or the failures of one group. Never decides about
+//! the whole.
 
 use super::{
     evidence::{Arm, Calls, Evidence, Group},
@@ -29,7 +30,8 @@ pub(super) fn subject(classes: &[String], group: Group, metric: Metric) -> Strin
     format!("{name}: {}", metric.name())
 }
 
-/// Where a percentile stands. Worse is looked at first; not worse also needs an estimate below the margin of failure.
+/// Where a percentile stands. Worse is looked at first; not worse also needs an estimate below the margin of
+/// failure.
 pub(super) fn standing(paired: &Paired, look: usize, rules: &Rules) -> Standing {
     let Ok(blocks) = &paired.blocks else { return Standing::TooFew };
     let margin = rules.margin(paired.percentile);

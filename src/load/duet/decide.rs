@@ -1,8 +1,9 @@
 //! The verdict at a moment of the duet.
 //!
-//! `Fail` is looked at first: gross faults every second, bets every few, all comparisons at the fixed looks. `Pass` needs
-//! every comparison that can be judged, the median and the failures of all statements among them, and the median of every class.
-//! When the time is over and it is neither, it is `Inconclusive`, and says what is missing. Pure.
+//! `Fail` is looked at first: gross faults every second, bets every few, all comparisons at the fixed looks. `Pass`
+//! needs every comparison that can be judged, the median and the failures of all statements among them, and the
+//! median of every class. When the time is over and it is neither, it is `Inconclusive`, and says what is missing.
+//! Pure.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use super::{
 /// Seconds before the first bet is counted.
 const FIRST_BETS: u32 = 30;
 
-/// Looks at the first `elapsed` of `recording`, of which every call has ended. To be asked once for every whole second: a look
-/// at a fixed time is taken in its second, the last however late.
+/// Looks at the first `elapsed` of `recording`, of which every call has ended. To be asked once for every whole
+/// second: a look at a fixed time is taken in its second, the last however late.
 #[must_use]
 pub fn decide(recording: &Recording, elapsed: Duration, rules: &Rules) -> Look {
     let seconds = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
@@ -118,7 +119,7 @@ fn conclude(paired: &[Paired], standings: &[Standing], is_last: bool) -> LookVer
 }
 
 /// The look in sentences and figures.
-pub(super) fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
+fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
     let comparisons = match judged.cause {
         Cause::Look(Some(look)) => compare_all(evidence, judged, seconds, look, rules),
@@ -149,10 +150,11 @@ fn compare_all(
     rules: &Rules,
 ) -> Vec<Comparison> {
     let classes = evidence.classes();
-    let latencies =
-        judged.paired.iter().zip(&judged.standings).map(|(paired, standing)| {
-            compare::latency(paired, *standing, look, rules, classes)
-        });
+    let latencies = judged
+        .paired
+        .iter()
+        .zip(&judged.standings)
+        .map(|(paired, standing)| compare::latency(paired, *standing, look, rules, classes));
     let groups = groups(classes.len()).into_iter().zip(&judged.standings[judged.paired.len()..]);
     let failures =
         groups.map(|(group, standing)| Counted::of(evidence, group, seconds).told(*standing, classes));
@@ -173,7 +175,8 @@ fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
     };
     let advice = match judged.noise.is_shared() {
         Some(false) => {
-            "the servers do not share their noise, so a ratio needs 10 to 30 minutes, and the absolute limits carry the gate"
+            "the servers do not share their noise, so a ratio needs 10 to 30 minutes, and the absolute limits carry \
+             the gate"
         }
         _ => "a longer duration or a higher rate would tell more",
     };

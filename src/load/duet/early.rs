@@ -1,8 +1,8 @@
 //! What fails before the next look: a candidate that is plainly worse must not be measured for minutes.
 //!
-//! Two ways, and only towards `Fail`. Gross faults: the last seconds leave no doubt. And a bet on each block, at every
-//! moment: the stake grows as long as the candidate is slower than its margin (Ville's inequality). A `Pass` never comes
-//! early: the effect of a fixed delay is small while a machine is busy.
+//! Two ways, and only towards `Fail`. Gross faults: the last seconds leave no doubt. And a bet on each block, at
+//! every moment: the stake grows as long as the candidate is slower than its margin (Ville's inequality). A `Pass`
+//! never comes early: the effect of a fixed delay is small while a machine is busy.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -16,18 +16,20 @@ use super::{
     rules::{FAIL_ALPHA_EARLY, FAIL_ALPHA_GROSS, Rules},
 };
 
-/// Latency: last seconds that are looked at. Every one must be above 1.5 times, and their mean above 1.3 times by Student's test.
+/// Latency: last seconds that are looked at. Every one must be above 1.5 times, and their mean above 1.3 times by
+/// Student's test.
 const GROSS_LATENCY_SECONDS: [usize; 2] = [5, 10];
 const GROSS_RATIO_EACH: f64 = 1.5;
 const GROSS_RATIO: f64 = 1.3;
-/// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's share.
+/// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's
+/// share.
 const GROSS_FAILED_SECONDS: [usize; 2] = [3, 5];
 const GROSS_FAILED: f64 = 0.02;
 /// The chance of a false alarm, at any one second, is divided between the four windows.
 const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / 4.0;
 
-/// What slows one of two machines for ten seconds is no fault of its database: where the ratio went up and down in the seconds before
-/// with a spread above this, one that stays up is not yet gross.
+/// What slows one of two machines for ten seconds is no fault of its database: where the ratio went up and down in
+/// the seconds before with a spread above this, one that stays up is not yet gross.
 const BEFORE_SECONDS: usize = 60;
 const STEADY: f64 = 0.2;
 
@@ -61,13 +63,14 @@ fn gross_latency(evidence: &impl Evidence, seconds: usize) -> Option<String> {
         let last = blocks.get(blocks.len().checked_sub(*length)?..)?;
         let last: Vec<_> = last.iter().map(|block| block[median].difference()).collect();
         let (mean, spread) = spread(&last)?;
-        let distance =
-            (mean - GROSS_RATIO.ln()) * number(*length).sqrt() / spread.max(f64::MIN_POSITIVE);
+        let distance = (mean - GROSS_RATIO.ln()) * number(*length).sqrt() / spread.max(f64::MIN_POSITIVE);
         let student = StudentsT::new(0.0, 1.0, number(length - 1)).ok()?;
         let is_gross = last.iter().all(|d| *d > GROSS_RATIO_EACH.ln()) && student.sf(distance) < GROSS_ALPHA;
         is_gross.then(|| {
             let times = mean.exp();
-            format!("gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s")
+            format!(
+                "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
+            )
         })
     };
     let fault = GROSS_LATENCY_SECONDS.iter().find_map(window)?;
@@ -130,8 +133,8 @@ fn won(paired: &Paired, rules: &Rules) -> usize {
     paired.blocks.iter().flat_map(|blocks| &blocks.differences).filter(|d| **d > margin).count()
 }
 
-/// What a stake of one has become: a bet on every block that the candidate is worse than its margin, the mean over several sizes
-/// of the bet. If it is not worse, the stake does not grow on average.
+/// What a stake of one has become: a bet on every block that the candidate is worse than its margin, the mean over
+/// several sizes of the bet. If it is not worse, the stake does not grow on average.
 fn stake(paired: &Paired, rules: &Rules) -> f64 {
     let Ok(blocks) = &paired.blocks else { return 0.0 };
     let won = number(won(paired, rules));

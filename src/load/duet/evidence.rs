@@ -42,7 +42,7 @@ impl Percentile {
 
     /// The rank, and the band around it whose mean logarithm stands for it.
     pub(super) fn rank_and_band(self) -> (f64, f64, f64) {
-        [(0.5, 0.4, 0.6), (0.95, 0.925, 0.975), (0.99, 0.985, 0.995)][self.index()]
+        [(0.5, 0.4, 0.6), (0.95, 0.935, 0.965), (0.99, 0.986, 0.994)][self.index()]
     }
 
     /// Calls of each arm that a block needs: some must lie beyond the percentile.
@@ -119,7 +119,8 @@ pub(super) trait Evidence {
     /// The names of the classes of statements.
     fn classes(&self) -> &[String];
 
-    /// The seconds from `from` up to `to`, cut into blocks; a rest is left out, as are blocks in which an arm had no call.
+    /// The seconds from `from` up to `to`, cut into blocks; a rest is left out, as are blocks in which an arm had
+    /// no call.
     fn blocks(&self, group: Group, block_seconds: usize, from: usize, to: usize) -> Vec<Block>;
 
     /// What ended of the seconds from `from` up to `to`.

@@ -1,7 +1,7 @@
 //! Whether more of the candidate's calls fail than of legacy's.
 //!
-//! Exact tests on counts. A small share of the calls is forgiven the candidate before it is compared: failing margins
-//! are never zero. Never looks at latencies.
+//! Exact tests on counts. A small share of the calls is forgiven the candidate before it is compared: failing
+//! margins are never zero. Never looks at latencies.
 
 use statrs::{
     distribution::{DiscreteCDF, Hypergeometric},
@@ -10,8 +10,8 @@ use statrs::{
 
 use super::evidence::{Calls, float};
 
-/// How likely the candidate's failures are if it failed no more often than legacy, after that share of its calls was forgiven.
-/// Fisher's exact test, one-sided.
+/// How likely the candidate's failures are if it failed no more often than legacy, after that share of its calls
+/// was forgiven. Fisher's exact test, one-sided.
 pub(super) fn p_more(candidate: Calls, legacy: Calls, forgiven: f64) -> f64 {
     let failed = forgive(candidate, forgiven);
     if failed == 0 {
@@ -54,7 +54,11 @@ mod tests {
             (calls(3, 10), calls(2, 12), 0.406_015_037_593_985),
             (calls(30, 5_000), calls(10, 5_000), 0.001_088_877_839_248_083_4),
         ] {
-            assert!((p_more(candidate, legacy, 0.0) / expected - 1.0).abs() < 1e-6, "{}", p_more(candidate, legacy, 0.0));
+            assert!(
+                (p_more(candidate, legacy, 0.0) / expected - 1.0).abs() < 1e-6,
+                "{}",
+                p_more(candidate, legacy, 0.0)
+            );
         }
         assert!((p_fewer(calls(2, 1_000), 0.01) / 0.002_679_431_993_791_51 - 1.0).abs() < 1e-6);
         assert!((p_fewer(calls(0, 300), 0.01) / 0.99_f64.powi(300) - 1.0).abs() < 1e-9);

@@ -34,7 +34,8 @@ pub struct Noise {
 
 impl Noise {
     pub(super) fn of(seconds: &[Block]) -> Self {
-        let correlations = [Percentile::P50, Percentile::P95].map(|percentile| correlation(seconds, percentile));
+        let correlations =
+            [Percentile::P50, Percentile::P95].map(|percentile| correlation(seconds, percentile));
         let [Some(p50), Some(p95)] = correlations else {
             return Self { correlation: None, autocorrelation_seconds: autocorrelation(seconds) };
         };
@@ -47,9 +48,15 @@ impl Noise {
         self.correlation.map(|[p50, p95]| p50.min(p95) >= SHARED)
     }
 
-    /// The length of blocks for differences of that autocorrelation time; `None` where 20 s are too short. Longer where the noise
-    /// is not shared: the estimate of the time is then the least reliable. Long enough to hold `calls` of each arm.
-    pub(super) fn block_seconds(&self, autocorrelation: f64, calls_per_second: f64, calls: f64) -> Option<usize> {
+    /// The length of blocks for differences of that autocorrelation time; `None` where 20 s are too short. Longer
+    /// where the noise is not shared: the estimate of the time is then the least reliable. Long enough to hold
+    /// `calls` of each arm.
+    pub(super) fn block_seconds(
+        &self,
+        autocorrelation: f64,
+        calls_per_second: f64,
+        calls: f64,
+    ) -> Option<usize> {
         let is_white = autocorrelation < INDEPENDENT;
         let least = match (self.is_shared() == Some(true), is_white) {
             (true, _) => 1,
@@ -73,8 +80,9 @@ pub(super) fn autocorrelation(seconds: &[Block]) -> [f64; 3] {
     })
 }
 
-/// The integrated autocorrelation time by the initial positive sequence: sums of two consecutive autocorrelations are added
-/// as long as they are positive (Geyer, Practical Markov Chain Monte Carlo, Statistical Science 7, 1992). At least 1.
+/// The integrated autocorrelation time by the initial positive sequence: sums of two consecutive autocorrelations
+/// are added as long as they are positive (Geyer, Practical Markov Chain Monte Carlo, Statistical Science 7, 1992).
+/// At least 1.
 pub(super) fn integrated_time(series: &[f64]) -> f64 {
     let n = series.len();
     let mean = series.iter().sum::<f64>() / number(n.max(1));
@@ -114,4 +122,55 @@ fn correlation(seconds: &[Block], percentile: Percentile) -> Option<f64> {
     }
     let spread = (one * other).sqrt();
     Some(if spread > 0.0 { both / spread } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::simulation::Random, *};
+
+    /// An AR(1) series has an integrated time of (1 + stays) / (1 - stays).
+    fn drifting(stays: f64, n: usize) -> Vec<f64> {
+        let mut random = Random(11);
+        let mut level = 0.0;
+        std::iter::repeat_with(|| {
+            level = stays * level + random.normal();
+            level
+        })
+        .take(n)
+        .collect()
+    }
+
+    #[test]
+    fn the_integrated_time_of_an_autoregression_is_found() {
+        for (stays, expected) in [(0.0, 1.0), (0.5, 3.0), (0.8, 9.0)] {
+            let seen = integrated_time(&drifting(stays, 20_000));
+            assert!((seen / expected - 1.0).abs() < 0.15, "{seen} instead of {expected}");
+        }
+        // What alternates averages out faster than what is independent; it is not relied on.
+        for series in [[1.0, -1.0].repeat(30), vec![1.0; 30], vec![]] {
+            assert!((integrated_time(&series) - 1.0).abs() < 1e-12);
+        }
+    }
+
+    fn noise(correlation: f64) -> Noise {
+        Noise { correlation: Some([correlation, correlation + 0.1]), ..Noise::default() }
+    }
+
+    #[test]
+    fn blocks_last_as_long_as_the_noise_and_longer_where_it_is_not_shared() {
+        let lengths = |correlation| {
+            [1.0, 1.5, 2.1, 6.0, 12.0, 21.0].map(|time| noise(correlation).block_seconds(time, 500.0, 100.0))
+        };
+        assert_eq!(lengths(0.7), [Some(1), Some(2), Some(5), Some(10), Some(20), None]);
+        assert_eq!(lengths(0.5), [Some(5), Some(10), Some(10), Some(10), Some(20), None]);
+        assert_eq!(Noise::default().block_seconds(1.0, 500.0, 100.0), Some(5));
+        assert_eq!((noise(0.7).is_shared(), noise(0.5).is_shared()), (Some(true), Some(false)));
+        assert_eq!(Noise::default().is_shared(), None);
+    }
+
+    #[test]
+    fn a_block_is_long_enough_to_hold_the_calls() {
+        let length = |calls| noise(0.9).block_seconds(1.0, calls, 20.0);
+        assert_eq!([20.0, 19.0, 4.0, 1.0, 0.9].map(length), [Some(1), Some(2), Some(5), Some(20), None]);
+    }
 }

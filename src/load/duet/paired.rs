@@ -1,4 +1,5 @@
-//! From what was measured to differences that can be tested: for each group and percentile, the blocks and their length.
+//! From what was measured to differences that can be tested: for each group and percentile, the blocks and their
+//! length.
 //!
 //! Decides which percentiles there are enough calls for, and says why not where there aren't. Never tests.
 
@@ -10,8 +11,8 @@ use super::{
     signed_rank::Ranked,
 };
 
-/// Calls a second and arm below which a class is judged by its lower percentiles only. All together are judged by every one
-/// that their blocks have the calls for.
+/// Calls a second and arm below which a class is judged by its lower percentiles only. All together are judged by
+/// every one that their blocks have the calls for.
 const CLASS_CALLS_PER_SECOND: [f64; 3] = [0.0, 100.0, 250.0];
 
 /// One percentile of one group.
@@ -92,7 +93,9 @@ fn unpairable(percentile: Percentile, calls: f64, autocorrelation: f64) -> Strin
     let needed = percentile.calls_per_block();
     if calls * 20.0 < needed {
         let name = percentile.name();
-        return format!("too few calls for {name}: {calls:.1}/s on each side, and a block of 20 s needs {needed}");
+        return format!(
+            "too few calls for {name}: {calls:.1}/s on each side, and a block of 20 s needs {needed}"
+        );
     }
     format!(
         "the noise of one side lasts {autocorrelation:.0} s, and blocks of 20 s are too short to be independent of it"

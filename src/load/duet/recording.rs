@@ -1,8 +1,9 @@
 //! What both arms answered, second by second and class by class.
 //!
-//! Keeps every latency as the number of its histogram bucket, two bytes a call: exact to a thousandth, and 1,800 s of 16
-//! classes and two arms take 1.8 MB and 2 to 4 bytes a call (7 MB at 1,000/s), where plain histograms of three digits would
-//! take 8 GB. Two recordings of one shape merge into what one process would have recorded. Refuses what has no place.
+//! Keeps every latency as the number of its histogram bucket, two bytes a call: exact to a thousandth, and 1,800 s
+//! of 16 classes and two arms take 1.8 MB and 2 to 4 bytes a call (7 MB at 1,000/s), where plain histograms of
+//! three digits would take 8 GB. Two recordings of one shape merge into what one process would have recorded.
+//! Refuses what has no place.
 
 use std::time::Duration;
 
@@ -85,7 +86,13 @@ impl Recording {
     }
 
     /// Books one call, in the second that it was due in, since the end of the warm-up.
-    pub fn record(&mut self, second: u32, class: usize, arm: Arm, ended: Ended) -> Result<(), RecordingError> {
+    pub fn record(
+        &mut self,
+        second: u32,
+        class: usize,
+        arm: Arm,
+        ended: Ended,
+    ) -> Result<(), RecordingError> {
         if second >= self.seconds || class >= self.classes.len() {
             return Err(RecordingError::NoSuchCell { second, class });
         }
@@ -130,7 +137,7 @@ impl Recording {
     }
 
     /// The buckets of a class and an arm in a block, the failed ones included.
-    fn buckets(&self, class: usize, arm: Arm, from: usize, to: usize) -> Vec<u16> {
+    pub(super) fn buckets(&self, class: usize, arm: Arm, from: usize, to: usize) -> Vec<u16> {
         let mut buckets = Vec::new();
         for cell in self.cells(Group::Class(class), arm, from, to) {
             buckets.extend_from_slice(&cell.latencies);

@@ -1,8 +1,9 @@
 //! Wilcoxon's signed-rank test, the Hodges-Lehmann estimate and its bounds, from paired differences.
 //!
-//! Decides how likely such differences are if their centre were no greater, or no less, than a margin. The statistic
-//! is counted from Walsh averages (Hollander, Wolfe, Chicken: Nonparametric Statistical Methods, 3.1 to 3.3), so the test and
-//! the bounds say the same. Ties count half and are judged by the distribution without ties, whose spread is wider.
+//! Decides how likely such differences are if their centre were no greater, or no less, than a margin. The
+//! statistic is counted from Walsh averages (Hollander, Wolfe, Chicken: Nonparametric Statistical Methods, 3.1 to
+//! 3.3), so the test and the bounds say the same. Ties count half and are judged by the distribution without ties,
+//! which is close.
 
 use std::sync::LazyLock;
 
@@ -10,7 +11,8 @@ use statrs::function::erf::erfc;
 
 use super::number;
 
-/// Up to here the distribution is exact; beyond, normal with a correction for continuity, which errs to caution in the tails.
+/// Up to here the distribution is exact; beyond, normal with a correction for continuity, which errs to caution in
+/// the tails.
 const EXACT: usize = 50;
 
 /// P(T >= t) for each n up to `EXACT`.
@@ -62,8 +64,8 @@ impl Ranked {
         self.len() * (self.len() + 1) / 2
     }
 
-    /// How many averages of two differences, each with itself included, `is_counted` says yes to; it must say yes to lower sums
-    /// first.
+    /// How many averages of two differences, each with itself included, `is_counted` says yes to; it must say yes
+    /// to lower sums first.
     fn count(&self, is_counted: impl Fn(f64) -> bool) -> usize {
         let mut end = self.len();
         let mut count = 0;
@@ -98,7 +100,9 @@ impl Ranked {
 
     /// Whether the estimate is below `margin`.
     pub(super) fn is_centred_below(&self, margin: f64) -> bool {
-        self.count(|sum| sum < 2.0 * margin) * 2 > self.walsh_averages()
+        let below = self.count(|sum| sum < 2.0 * margin) * 2;
+        let all = self.walsh_averages();
+        below > all || (below == all && self.estimate().is_some_and(|estimate| estimate < margin))
     }
 
     /// The Hodges-Lehmann estimate of the centre: the median of the Walsh averages. `None` without differences.
@@ -108,7 +112,8 @@ impl Ranked {
         Some(if all.is_multiple_of(2) { f64::midpoint(self.at_rank(all / 2)?, upper) } else { upper })
     }
 
-    /// The centre is below this with a probability of at most `alpha`; `None` where there are too few differences to say so.
+    /// The centre is below this with a probability of at most `alpha`; `None` where there are too few differences
+    /// to say so.
     pub(super) fn lower_bound(&self, alpha: f64) -> Option<f64> {
         self.at_rank(self.outermost(alpha))
     }
@@ -140,7 +145,11 @@ impl Ranked {
         let (mut low, mut high) = (key(*self.0.first()?), key(*self.0.last()?));
         while low < high {
             let middle = u64::midpoint(low, high);
-            if self.count(|sum| sum <= 2.0 * value(middle)) >= rank { high = middle } else { low = middle + 1 }
+            if self.count(|sum| sum <= 2.0 * value(middle)) >= rank {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         Some(value(low))
     }
@@ -157,3 +166,6 @@ fn key(value: f64) -> u64 {
 fn value(key: u64) -> f64 {
     f64::from_bits(if key & SIGN == 0 { !key } else { key & !SIGN })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-//! The verdict as a whole: on recordings, and on the simulation.
+//! The verdict as a whole: on recordings of calls, and on the simulation.
 
 mod power;
-mod simulation;
+mod recorded;
+pub(super) mod simulation;
+mod written;

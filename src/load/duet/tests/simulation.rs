@@ -1,9 +1,10 @@
 //! Two servers whose noise is known, second by second; ten thousand duets between them take seconds.
 //!
-//! Stands in for the recording. Percentiles are drawn, not calls: a common noise that drifts and bursts (AR(1), lag-1 0.8), a private
-//! one of the same kind, a private bias that stays, and the error of sampling, sized as measured on two servers (1-s blocks of
-//! 500 calls an arm: the ratio of single ranks p50, p95 and p99 spreads by 0.045, 0.12 and 0.29). The errors of groups
-//! and percentiles are independent, which is the worst for the number of false alarms and for a `Pass`.
+//! Stands in for the recording. Percentiles are drawn, not calls: a common noise that drifts and bursts (AR(1),
+//! lag-1 0.8), a private one of the same kind, a private bias that stays, and the error of sampling, sized as
+//! measured on two servers (1-s blocks of 500 calls an arm: the ratio of single ranks p50, p95 and p99 spreads by
+//! 0.045, 0.12 and 0.29). The errors of groups and percentiles are independent, which is the worst for the number
+//! of false alarms and for a `Pass`.
 
 use super::super::{
     decide::judge,
@@ -16,12 +17,13 @@ use super::super::{
 const DRIFT: [f64; 3] = [0.20, 0.42, 0.55];
 /// Of one arm with 500 calls a second, as measured of single ranks.
 const SAMPLING: [f64; 3] = [0.032, 0.085, 0.205];
-/// What is left of that by weights and bands, and by bands alone, which is all that helps in a class. `tests/recorded.rs`
-/// measures less.
-const LEFT_OF_ALL: [f64; 3] = [0.92, 0.80, 0.93];
-const LEFT_OF_CLASS: [f64; 3] = [0.96, 0.95, 0.96];
-/// Spread of the lasting bias between two servers that are alike: root mean square of three measured pairs.
-const BIAS: [f64; 3] = [0.012, 0.008, 0.018];
+/// What weights and bands leave of that, and bands alone, which is all there is in a class. `recorded.rs` measures
+/// less.
+pub(super) const LEFT_OF_ALL: [f64; 3] = [0.90, 0.80, 0.92];
+pub(super) const LEFT_OF_CLASS: [f64; 3] = [0.97, 1.05, 1.05];
+/// Spread of the lasting bias between two servers that are alike: root mean square of three measured pairs. That of
+/// p99 is lost in the error of sampling, and taken to be that of p50.
+const BIAS: [f64; 3] = [0.012, 0.008, 0.012];
 const STAYS: f64 = 0.8;
 /// 85, 10 and 5 % of the calls.
 const CLASSES: [f64; 3] = [0.85, 0.10, 0.05];
@@ -77,9 +79,8 @@ impl Simulated {
     fn extend(&mut self, seconds: usize) {
         while self.seconds.len() < seconds {
             let shared = self.shared.next(&mut self.random) * self.world.shared;
-            let arms = [0, 1].map(|arm| {
-                shared + self.private[arm].next(&mut self.random) * self.world.private
-            });
+            let arms =
+                [0, 1].map(|arm| shared + self.private[arm].next(&mut self.random) * self.world.private);
             let second = [0, 1, 2, 3].map(|group| self.second(group, arms));
             self.seconds.push(second);
         }
@@ -190,10 +191,10 @@ impl Drift {
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): fast enough for tests without optimization.
-pub(super) struct Random(pub(super) u64);
+pub(in super::super) struct Random(pub(in super::super) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in super::super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -202,7 +203,7 @@ impl Random {
     }
 
     /// The sum of four uniform numbers is close enough to normal.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(in super::super) fn normal(&mut self) -> f64 {
         let bits = self.next();
         let sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
         (f64::from(u32::try_from(sum).unwrap()) - 131_070.0) / 37_837.0
