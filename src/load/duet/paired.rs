@@ -69,8 +69,7 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
         let least = CLASS_CALLS_PER_SECOND[percentile.index()];
         if group != Group::All && calls < least {
             return Err(format!(
-                "too few calls for {}: {calls:.1}/s on each side, and a class needs {least}/s",
-                percentile.name()
+                "too few calls: {calls:.1}/s on each side, and this percentile of a class needs {least}/s"
             ));
         }
         let length = noise.block_seconds(times[percentile.index()], calls, percentile.calls_per_block());
@@ -92,10 +91,7 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
 fn unpairable(percentile: Percentile, calls: f64, autocorrelation: f64) -> String {
     let needed = percentile.calls_per_block();
     if calls * 20.0 < needed {
-        let name = percentile.name();
-        return format!(
-            "too few calls for {name}: {calls:.1}/s on each side, and a block of 20 s needs {needed}"
-        );
+        return format!("too few calls: {calls:.1}/s on each side, and a block of 20 s needs {needed}");
     }
     format!(
         "the noise of one side lasts {autocorrelation:.0} s, and blocks of 20 s are too short to be independent of it"

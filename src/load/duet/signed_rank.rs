@@ -146,9 +146,9 @@ impl Ranked {
         while low < high {
             let middle = u64::midpoint(low, high);
             if self.count(|sum| sum <= 2.0 * value(middle)) >= rank {
-                high = middle
+                high = middle;
             } else {
-                low = middle + 1
+                low = middle + 1;
             }
         }
         Some(value(low))
