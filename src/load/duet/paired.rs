@@ -61,9 +61,7 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
     let calls = |arm| evidence.calls(group, arm, 0, seconds).per_second(seconds);
     let calls = calls(Arm::Legacy).min(calls(Arm::Candidate));
     let single = evidence.blocks(group, 1, 0, seconds);
-    // A class feels at least the noise of all.
     let times = autocorrelation(&single);
-    let times = [0, 1, 2].map(|index| times[index].max(noise.autocorrelation_seconds[index]));
     let mut cut = Cut { evidence, group, seconds, lengths: vec![(1, single)] };
     let blocks = Percentile::ALL.map(|percentile| {
         let least = CLASS_CALLS_PER_SECOND[percentile.index()];
