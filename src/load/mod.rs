@@ -19,6 +19,7 @@ mod connection;
 mod course;
 mod distribution;
 mod driver;
+pub mod duet;
 mod histogram;
 mod keys;
 mod measure;

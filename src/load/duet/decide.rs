@@ -1,0 +1,192 @@
+//! The verdict at a moment of the duet.
+//!
+//! `Fail` is looked at first: gross faults every second, bets every few, all comparisons at the fixed looks. `Pass`
+//! needs every comparison that can be judged, the median and the failures of all statements among them, and the
+//! median of every class. When the time is over and it is neither, it is `Inconclusive`, and says what is missing.
+//! Pure.
+
+use std::time::Duration;
+
+use super::{
+    compare::{self, Counted},
+    early::{self, Bet},
+    evidence::{Evidence, Percentile},
+    look::{Comparison, Look, LookVerdict, Standing},
+    noise::Noise,
+    paired::{Paired, groups, pair},
+    recording::Recording,
+    rules::Rules,
+};
+
+/// Seconds before the first bet is counted.
+const FIRST_BETS: u32 = 30;
+
+/// Looks at the first `elapsed` of `recording`, of which every call has ended. To be asked once for every whole
+/// second: a look at a fixed time is taken in its second, the last however late.
+#[must_use]
+pub fn decide(recording: &Recording, elapsed: Duration, rules: &Rules) -> Look {
+    let seconds = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+    told(recording, seconds, rules, &judge(recording, seconds, rules))
+}
+
+/// A verdict and what it came from.
+pub(super) struct Judged {
+    pub(super) verdict: LookVerdict,
+    cause: Cause,
+    noise: Noise,
+    paired: Vec<Paired>,
+    /// In the order of `paired`, then of the groups' failures; at a fixed look.
+    standings: Vec<Standing>,
+}
+
+enum Cause {
+    Gross(String),
+    Bet(Bet),
+    /// The look with that number; none is due yet where there is none.
+    Look(Option<usize>),
+}
+
+pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules) -> Judged {
+    let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
+    let look = rules.look_at(elapsed_seconds);
+    let mut judged = Judged {
+        verdict: LookVerdict::Continue,
+        cause: Cause::Look(look.map(|(look, _)| look)),
+        noise: Noise::default(),
+        paired: Vec::new(),
+        standings: Vec::new(),
+    };
+    if let Some(fault) = early::gross_fault(evidence, seconds) {
+        (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
+        return judged;
+    }
+    if look.is_none() && !is_bet_counted(elapsed_seconds) {
+        return judged;
+    }
+    (judged.noise, judged.paired) = pair(evidence, seconds);
+    if let Some((look, is_last)) = look {
+        judged.standings = standings(evidence, &judged.paired, seconds, look, rules);
+        judged.verdict = conclude(&judged.paired, &judged.standings, is_last);
+    }
+    if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
+        && let Some(bet) = early::betting(&judged.paired, rules)
+    {
+        (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Bet(bet));
+    }
+    judged
+}
+
+/// Less often the longer it takes: each count goes through everything recorded.
+fn is_bet_counted(elapsed_seconds: u32) -> bool {
+    let every = match elapsed_seconds {
+        0..=60 => 10,
+        61..=240 => 30,
+        _ => 60,
+    };
+    elapsed_seconds >= FIRST_BETS && elapsed_seconds.is_multiple_of(every)
+}
+
+fn standings(
+    evidence: &impl Evidence,
+    paired: &[Paired],
+    seconds: usize,
+    look: usize,
+    rules: &Rules,
+) -> Vec<Standing> {
+    let latencies = paired.iter().map(|paired| compare::standing(paired, look, rules));
+    let failures = groups(evidence.classes().len())
+        .into_iter()
+        .map(|group| Counted::of(evidence, group, seconds).standing(look, evidence.classes().len(), rules));
+    latencies.chain(failures).collect()
+}
+
+fn conclude(paired: &[Paired], standings: &[Standing], is_last: bool) -> LookVerdict {
+    let is_hindered = standings.iter().enumerate().any(|(index, standing)| match standing {
+        Standing::Open => true,
+        // Of what there is too little of, only the medians must be there, and the failures of all.
+        Standing::TooFew => match paired.get(index) {
+            Some(paired) => paired.percentile == Percentile::P50,
+            None => index == paired.len(),
+        },
+        Standing::Worse | Standing::NotWorse => false,
+    });
+    match (standings.contains(&Standing::Worse), is_hindered, is_last) {
+        (true, _, _) => LookVerdict::Fail,
+        (false, false, _) => LookVerdict::Pass,
+        (false, true, false) => LookVerdict::Continue,
+        (false, true, true) => LookVerdict::Inconclusive,
+    }
+}
+
+/// The look in sentences and figures.
+fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
+    let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
+    let comparisons = match judged.cause {
+        Cause::Look(Some(look)) => compare_all(evidence, judged, seconds, look, rules),
+        _ => Vec::new(),
+    };
+    let reason = match &judged.cause {
+        Cause::Gross(fault) => fault.clone(),
+        Cause::Bet(bet) => bet.told(evidence.classes(), rules),
+        Cause::Look(None) => "the next look has not come yet".to_owned(),
+        Cause::Look(Some(_)) => why(judged, &comparisons),
+    };
+    Look {
+        verdict: judged.verdict,
+        reason,
+        seconds: elapsed_seconds,
+        comparisons,
+        noise: judged.noise,
+        alpha_spent: rules.alpha_spent(elapsed_seconds),
+    }
+}
+
+/// Every comparison; what failed first, then what is open.
+fn compare_all(
+    evidence: &impl Evidence,
+    judged: &Judged,
+    seconds: usize,
+    look: usize,
+    rules: &Rules,
+) -> Vec<Comparison> {
+    let classes = evidence.classes();
+    let latencies = judged
+        .paired
+        .iter()
+        .zip(&judged.standings)
+        .map(|(paired, standing)| compare::latency(paired, *standing, look, rules, classes));
+    let groups = groups(classes.len()).into_iter().zip(&judged.standings[judged.paired.len()..]);
+    let failures =
+        groups.map(|(group, standing)| Counted::of(evidence, group, seconds).told(*standing, classes));
+    let mut all: Vec<_> = latencies.chain(failures).collect();
+    all.sort_by_key(|comparison| match comparison.standing {
+        Standing::Worse => 0,
+        Standing::Open => 1,
+        Standing::TooFew => 2,
+        Standing::NotWorse => 3,
+    });
+    all
+}
+
+fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
+    let that_are = |wanted: &[Standing]| {
+        let wanted = comparisons.iter().filter(|comparison| wanted.contains(&comparison.standing));
+        wanted.map(|comparison| comparison.reason.as_str()).collect::<Vec<_>>().join("; ")
+    };
+    let advice = match judged.noise.is_shared() {
+        Some(false) => {
+            "the servers do not share their noise, so a ratio needs 10 to 30 minutes, and the absolute limits carry \
+             the gate"
+        }
+        _ => "a longer duration or a higher rate would tell more",
+    };
+    match judged.verdict {
+        LookVerdict::Fail => that_are(&[Standing::Worse]),
+        LookVerdict::Pass => {
+            let judged = comparisons.iter().filter(|comparison| comparison.standing == Standing::NotWorse);
+            format!("not worse than legacy in {} comparisons", judged.count())
+        }
+        LookVerdict::Continue => that_are(&[Standing::Open, Standing::TooFew]),
+        LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&[Standing::Open, Standing::TooFew])),
+    }
+}

@@ -1,0 +1,216 @@
+//! The margins, the times of the looks, and how the chance of a false alarm is divided.
+//!
+//! Decides nothing about data. The defaults were measured on two separate servers; `docs/load-verdict.md` has the
+//! figures. Margins of failure are never zero: two servers that are alike differ by 1 to 2.6 % of p50 for minutes,
+//! and a test against zero calls that a regression in 10 to 27 % of runs.
+
+use std::time::Duration;
+
+use super::{
+    evidence::{Group, Percentile},
+    number,
+};
+
+/// The least margin of failure.
+const FLOOR: f64 = 0.02;
+/// The first looks, in seconds. Never a `Pass` before the first.
+const LOOKS: [u32; 3] = [60, 120, 240];
+/// Longest a duet may be asked to take.
+const LONGEST: u32 = 7_200;
+
+/// How much slower the candidate may be: 0.05 is 5 %.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Margin {
+    /// `Fail` needs evidence of more than this.
+    pub(super) fail: f64,
+    /// `Pass` needs evidence of less than this, and an estimate below `fail`.
+    pub(super) pass: f64,
+}
+
+/// A margin below 2 %, or one of failure above the one to pass.
+#[derive(thiserror::Error, Debug, Clone, Copy, PartialEq, Eq)]
+#[error("a margin of failure is at least 2 %, and not above the margin to pass")]
+pub struct MarginTooSmall;
+
+impl Margin {
+    /// Refuses margins that would fail equal servers.
+    pub fn new(fail: f64, pass: f64) -> Result<Self, MarginTooSmall> {
+        let is_sound = fail >= FLOOR && pass >= fail && pass.is_finite();
+        if is_sound { Ok(Self { fail, pass }) } else { Err(MarginTooSmall) }
+    }
+}
+
+/// What the verdict goes by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// For p50, p95 and p99. 5 and 10 %, 5 and 10 %, 10 and 15 %.
+    margins: [Margin; 3],
+    /// In seconds, increasing; not empty.
+    looks: Vec<u32>,
+}
+
+/// Failed calls, as a share of all: more than this beyond legacy's share fails.
+pub(super) const FAILED_MARGIN: f64 = 0.001;
+/// `Pass` needs evidence that the candidate fails by less than this beyond legacy.
+pub(super) const FAILED_PASS_MARGIN: f64 = 0.01;
+
+/// The chance of a false `Fail`, in all, where every comparison is exactly at its margin; without a difference it
+/// is far less.
+const FAIL_ALPHA: f64 = 0.01;
+/// Its parts.
+const FAIL_ALPHA_LATENCY: f64 = 0.85 * FAIL_ALPHA;
+const FAIL_ALPHA_FAILURES: f64 = 0.05 * FAIL_ALPHA;
+pub(super) const FAIL_ALPHA_EARLY: f64 = 0.05 * FAIL_ALPHA;
+pub(super) const FAIL_ALPHA_GROSS: f64 = 0.05 * FAIL_ALPHA;
+/// The chance of a false `Pass`. Not divided between comparisons: all of them must pass.
+const PASS_ALPHA: f64 = 0.05;
+/// The part of all statements together; their classes share the rest.
+const ALL_PART: f64 = 0.9;
+/// By percentile. p50 is so steady that it needs little.
+const PERCENTILE_PARTS: [f64; 3] = [0.06, 0.42, 0.52];
+/// By look: most where the tail can be told, little where it mostly can't.
+const LOOK_PARTS: [f64; 2] = [0.1, 0.7];
+
+impl Rules {
+    /// The defaults for a duet of at most `longest`: looks after 60, 120 and 240 s, then after every doubling, and
+    /// at the end.
+    #[must_use]
+    pub fn lasting(longest: Duration) -> Self {
+        let end = u32::try_from(longest.as_secs()).unwrap_or(LONGEST).clamp(LOOKS[0], LONGEST);
+        let mut looks: Vec<_> = std::iter::successors(Some(LOOKS[0]), |look| Some(look * 2))
+            .take_while(|look| *look < end)
+            .collect();
+        looks.push(end);
+        let margin = |fail, pass| Margin { fail, pass };
+        Self { margins: [margin(0.05, 0.10), margin(0.05, 0.10), margin(0.10, 0.15)], looks }
+    }
+
+    /// With another margin.
+    #[must_use]
+    pub fn with_margin(mut self, percentile: Percentile, margin: Margin) -> Self {
+        self.margins[percentile.index()] = margin;
+        self
+    }
+
+    /// When it ends, whatever was found.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        Duration::from_secs(self.looks.last().copied().unwrap_or(LOOKS[0]).into())
+    }
+
+    pub(super) fn margin(&self, percentile: Percentile) -> Margin {
+        self.margins[percentile.index()]
+    }
+
+    /// The number of the look at that second, and whether it is the last. The last is taken however late.
+    pub(super) fn look_at(&self, elapsed_seconds: u32) -> Option<(usize, bool)> {
+        let last = self.looks.len() - 1;
+        if elapsed_seconds >= self.looks[last] {
+            return Some((last, true));
+        }
+        self.looks.iter().position(|look| *look == elapsed_seconds).map(|look| (look, false))
+    }
+
+    /// The share of a look in the chance of a false `Fail`; all shares make 1.
+    fn look_part(&self, look: usize) -> f64 {
+        let later = self.looks.len().saturating_sub(LOOK_PARTS.len());
+        let part = |look: usize| match LOOK_PARTS.get(look) {
+            Some(part) => *part,
+            None => (1.0 - LOOK_PARTS.iter().sum::<f64>()) / number(later.max(1)),
+        };
+        part(look) / (0..self.looks.len()).map(part).sum::<f64>()
+    }
+
+    pub(super) fn pass_alpha(&self) -> f64 {
+        PASS_ALPHA / number(self.looks.len())
+    }
+
+    /// For the comparison of latencies that has that share of all.
+    pub(super) fn fail_alpha(&self, look: usize, share: f64) -> f64 {
+        FAIL_ALPHA_LATENCY * self.look_part(look) * share
+    }
+
+    pub(super) fn failures_alpha(&self, look: usize, group: Group, classes: usize) -> f64 {
+        FAIL_ALPHA_FAILURES * self.look_part(look) * group_part(group, classes)
+    }
+
+    /// What has been spent of the chance of a false `Fail` by then. Gross faults and bets have theirs from the
+    /// first second.
+    pub(super) fn alpha_spent(&self, elapsed_seconds: u32) -> f64 {
+        let taken = self.looks.iter().take_while(|look| **look <= elapsed_seconds).count();
+        let looks = (0..taken).map(|look| self.look_part(look)).sum::<f64>();
+        (FAIL_ALPHA_LATENCY + FAIL_ALPHA_FAILURES) * looks + FAIL_ALPHA_EARLY + FAIL_ALPHA_GROSS
+    }
+}
+
+/// The share of a group in all comparisons.
+fn group_part(group: Group, classes: usize) -> f64 {
+    match group {
+        // A single class is all statements.
+        Group::All if classes < 2 => 1.0,
+        Group::All => ALL_PART,
+        Group::Class(_) => (1.0 - ALL_PART) / number(classes.max(1)),
+    }
+}
+
+/// The share of one comparison in all, if of its group those percentiles can be judged.
+pub(super) fn part(group: Group, classes: usize, percentile: Percentile, judged: [bool; 3]) -> f64 {
+    let of_group: f64 =
+        PERCENTILE_PARTS.iter().zip(judged).filter_map(|(part, judged)| judged.then_some(part)).sum();
+    group_part(group, classes) * PERCENTILE_PARTS[percentile.index()] / of_group.max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasting(seconds: u64) -> Rules {
+        Rules::lasting(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn looks_double_and_the_last_is_at_the_end() {
+        assert_eq!(lasting(10).looks, [60]);
+        assert_eq!(lasting(240).looks, [60, 120, 240]);
+        assert_eq!(lasting(600).looks, [60, 120, 240, 480, 600]);
+        assert_eq!(lasting(600).longest(), Duration::from_secs(600));
+        let rules = lasting(120);
+        assert_eq!(
+            [59, 60, 61, 119].map(|second| rules.look_at(second)),
+            [None, Some((0, false)), None, None]
+        );
+        assert_eq!([120, 500].map(|second| rules.look_at(second)), [Some((1, true)); 2]);
+    }
+
+    #[test]
+    fn all_parts_together_make_one() {
+        for (seconds, classes) in [(60, 1), (120, 2), (240, 3), (1_800, 16)] {
+            let rules = lasting(seconds);
+            let looks: f64 = (0..rules.looks.len()).map(|look| rules.look_part(look)).sum();
+            let judged = [[true; 3], [true, true, false], [true, false, false]];
+            let groups: f64 = super::super::paired::groups(classes)
+                .into_iter()
+                .enumerate()
+                .flat_map(|(index, group)| {
+                    let judged = judged[index % 3];
+                    Percentile::ALL
+                        .into_iter()
+                        .filter(move |p| judged[p.index()])
+                        .map(move |p| part(group, classes, p, judged))
+                })
+                .sum();
+            assert!((looks - 1.0).abs() < 1e-9 && (groups - 1.0).abs() < 1e-9, "{looks} {groups}");
+            assert!((rules.alpha_spent(u32::MAX) - FAIL_ALPHA).abs() < 1e-9);
+            assert!(rules.alpha_spent(0) < rules.alpha_spent(60));
+        }
+    }
+
+    #[test]
+    fn a_margin_that_fails_equal_servers_is_refused() {
+        assert_eq!(Margin::new(0.0, 0.1), Err(MarginTooSmall));
+        assert_eq!(Margin::new(0.019, 0.1), Err(MarginTooSmall));
+        assert_eq!(Margin::new(0.1, 0.05), Err(MarginTooSmall));
+        let rules = lasting(60).with_margin(Percentile::P99, Margin::new(0.02, 0.2).unwrap());
+        assert_eq!(rules.margin(Percentile::P99), Margin { fail: 0.02, pass: 0.2 });
+    }
+}

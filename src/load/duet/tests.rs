@@ -1,0 +1,6 @@
+//! The verdict as a whole: on recordings of calls, and on the simulation.
+
+mod power;
+mod recorded;
+pub(super) mod simulation;
+mod written;
