@@ -18,6 +18,7 @@ mod histogram;
 mod measure;
 mod pacer;
 mod parameter;
+pub mod report;
 mod schedule;
 mod spec;
 mod verdict;
