@@ -27,6 +27,7 @@ mod model;
 mod pacer;
 mod parameter;
 mod prepared;
+pub mod report;
 mod sampler;
 mod scan;
 mod schedule;

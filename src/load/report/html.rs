@@ -1,0 +1,329 @@
+//! The report as one HTML file, without anything from outside.
+//!
+//! Decides what a reader sees first: the verdict in a sentence, then what it rests on, then how to read it and how to run it
+//! again. Every text is escaped: names of classes and labels of errors come from the spec and from servers.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+use super::{Arm, ClassSide, LoadReport, Percentiles, charts};
+use crate::api::Verdict;
+
+const STYLE: &str = "
+:root { color-scheme: light }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 900px; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem }
+.verdict { border-left: 8px solid; padding: .8rem 1rem; background: #f7f7f7 }
+.Pass { border-color: #1b7837 } .Fail { border-color: #b2182b } .Warn, .Inconclusive, .Error { border-color: #b8860b }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px }
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
+th { font-weight: 600; border-bottom: 2px solid #999 } td.n, th.n { text-align: right; white-space: nowrap }
+figure { margin: 0; overflow-x: auto } figcaption, .note { color: #555; font-size: 13px }
+svg { max-width: 100%; height: auto } code { background: #f2f2f2; padding: .1em .3em; overflow-wrap: anywhere }
+@media print { body { margin: 0; max-width: none } h2 { break-after: avoid } figure, tr { break-inside: avoid } }
+";
+
+/// The report as a page that stands alone: no script, no font, no picture from outside.
+#[must_use]
+pub fn html(report: &LoadReport) -> String {
+    let page = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Load check: " (verdict(report.verdict)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header class={ "verdict " (verdict(report.verdict)) } {
+                    h1 { "Load check: " (verdict(report.verdict)) }
+                    p { (report.message) }
+                    @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) } }
+                }
+                (arms(report))
+                (figure("How latency is spread", charts::curve(&report.arms).ok().flatten(), "Further right are the slower statements: at 99 %, one in a hundred took longer than the line says. Latency counts from the moment that a statement was due."))
+                (figure("Latency over time", charts::latency(&report.arms).ok().flatten(), "Each second by itself; the median is the thinner line. A checkpoint, a lock or a pause shows as a step."))
+                (figure("Throughput over time", charts::throughput(&report.arms).ok().flatten(), "What was answered in each second, and what failed."))
+                (comparison(report))
+                (classes(report))
+                (counters(report))
+                (how_to_read())
+                (again(report))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn verdict(verdict: Verdict) -> String {
+    format!("{verdict:?}")
+}
+
+fn noise(is_shared: bool) -> &'static str {
+    if is_shared {
+        "Both servers felt the same noise, so small differences between them can be told within minutes."
+    } else {
+        "The servers did not feel the same noise (they run on different machines, or one was disturbed): small differences between them take 10 to 30 minutes to tell, and the absolute limits carry the verdict."
+    }
+}
+
+fn arms(report: &LoadReport) -> Markup {
+    let arms = report.arms.each();
+    markup! {
+        h2 { "What each side did" }
+        table {
+            thead { tr {
+                th { "side" } th { "server" } th.n { "scheduled" } th.n { "answered" } th.n { "failed" } th.n { "timed out" } th.n { "skipped" }
+                th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" }
+            } }
+            tbody {
+                @for (name, arm) in &arms {
+                    tr {
+                        td { (name) } td { "PostgreSQL " (arm.server_version) } td.n { (arm.scheduled) } td.n { (arm.ok) } td.n { (arm.errors) }
+                        td.n { (arm.timeouts) } td.n { (arm.skipped) } (latencies(&arm.latency)) td.n { (micros(arm.latency.max_us)) }
+                    }
+                    tr { td colspan="7" { span.note { (name) ", from the sending" } } (latencies(&arm.service)) td.n { (micros(arm.service.max_us)) } }
+                }
+            }
+        }
+        @for (name, arm) in &arms { (errors(name, arm)) }
+    }
+}
+
+fn errors(name: &str, arm: &Arm) -> Markup {
+    markup! { @if !arm.error_classes.is_empty() { p { "Failures on " (name) ": " (arm.error_classes.join(", ")) } } }
+}
+
+fn latencies(percentiles: &Percentiles) -> Markup {
+    markup! { @for value in [percentiles.p50_us, percentiles.p95_us, percentiles.p99_us] { td.n { (known(value)) } } }
+}
+
+fn known(value: Option<u64>) -> String {
+    value.map_or_else(|| "–".to_owned(), micros)
+}
+
+/// Three significant digits, in the unit that suits.
+fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),
+        10_000..100_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        100_000..1_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
+    }
+}
+
+fn figure(title: &str, svg: Option<String>, caption: &str) -> Markup {
+    markup! {
+        @if let Some(svg) = svg {
+            h2 { (title) }
+            figure { (PreEscaped(svg)) figcaption { (caption) } }
+        }
+    }
+}
+
+fn comparison(report: &LoadReport) -> Markup {
+    let picture = charts::ratios(&report.comparison).ok().flatten();
+    markup! {
+        (figure("The candidate against legacy", picture, "The dot is the estimate, the bar its interval, the red line the margin. Right of 1 the candidate is slower. A bar wholly right of its margin fails; one wholly left of it passes; the others need more time."))
+        @if !report.comparison.is_empty() {
+            table {
+                thead { tr { th { "class" } th { "" } th.n { "ratio" } th.n { "from" } th.n { "to" } th.n { "margin" } th.n { "difference" } th { "verdict" } } }
+                tbody { @for compared in &report.comparison {
+                    tr {
+                        td { (compared.class) } td { (compared.percentile) }
+                        @for number in [compared.ratio, compared.low, compared.high, compared.margin] { td.n { (format!("{number:.3}")) } }
+                        td.n { (shift(compared.shift_us)) } td { (verdict(compared.verdict)) }
+                    }
+                    @if !compared.reason.is_empty() { tr { td colspan="8" { span.note { (compared.reason) } } } }
+                } }
+            }
+        }
+    }
+}
+
+fn shift(us: i64) -> String {
+    format!("{}{}", if us < 0 { "−" } else { "+" }, micros(us.unsigned_abs()))
+}
+
+fn classes(report: &LoadReport) -> Markup {
+    markup! { @if !report.classes.is_empty() {
+        h2 { "By statement class" }
+        table {
+            thead { tr { th { "class" } th.n { "share" } th { "side" } th.n { "answered" } th.n { "failed" } th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" } } }
+            tbody { @for class in &report.classes {
+                @for (name, side) in [("legacy", class.legacy), ("candidate", class.candidate)] {
+                    @if let Some(side) = side { (class_row(&class.name, class.share, name, &side)) }
+                }
+            } }
+        }
+    } }
+}
+
+fn class_row(class: &str, share: f64, name: &str, side: &ClassSide) -> Markup {
+    markup! { tr {
+        td { (class) } td.n { (format!("{:.1} %", 100.0 * share)) } td { (name) } td.n { (side.ok) } td.n { (side.failed) }
+        (latencies(&side.latency)) td.n { (micros(side.latency.max_us)) }
+    } }
+}
+
+fn counters(report: &LoadReport) -> Markup {
+    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"));
+    markup! { @if !report.counters.is_empty() {
+        h2 { "What the servers counted meanwhile" }
+        table {
+            thead { tr { th { "counter" } th.n { "legacy" } th.n { "candidate" } } }
+            tbody { @for counter in &report.counters {
+                tr { td { code { (counter.name) } } td.n { (number(counter.legacy)) } td.n { (number(counter.candidate)) } }
+            } }
+        }
+        p.note { "Of the whole database, so whatever else ran there is in it. A dash: this server does not tell." }
+    } }
+}
+
+fn how_to_read() -> Markup {
+    markup! {
+        h2 { "How to read this" }
+        ul {
+            li { "Statements arrive on a schedule that does not wait for the servers, and latency counts from the scheduled moment. A server that stands still for two seconds is seen to." }
+            li { "Nothing is dropped: scheduled = answered + failed + timed out + skipped, on each side. Skipped are those for which no connection was free until the end." }
+            li { "Where both sides are loaded, a coin decides for each arrival which side it goes to. What disturbs the machine disturbs both alike, and the comparison is of blocks of the same seconds." }
+            li { "Pass needs evidence that the candidate is not worse than its margin, Fail evidence that it is. Inconclusive is neither, and promotes nothing." }
+            li { "A dash stands for a percentile that has too few samples behind it." }
+        }
+    }
+}
+
+fn again(report: &LoadReport) -> Markup {
+    let settings = &report.settings;
+    let rows = [
+        ("traffic model", settings.traffic.clone()),
+        ("arrivals per second", settings.rate.to_string()),
+        ("connections of each side", settings.connections.to_string()),
+        ("processes", settings.parallelism.to_string()),
+        ("measured", format!("{:.1} s, after {:.1} s of warming up", report.duration_s, settings.warm_up_s)),
+        ("statement timeout", format!("{} ms", settings.statement_timeout_ms)),
+        ("seed", report.seed.to_string()),
+        (
+            "lateness of the generator",
+            format!(
+                "p50 {}, p99 {}",
+                micros(report.generator.send_lag_p50_us),
+                micros(report.generator.send_lag_p99_us)
+            ),
+        ),
+        ("its processor time", format!("{:.1} µs a statement", report.generator.cpu_us_per_statement)),
+        ("cutover", settings.version.clone()),
+    ];
+    markup! {
+        h2 { "To run it again" }
+        table { tbody { @for (name, value) in &rows { tr { th { (name) } td { (value) } } } } }
+        @if !settings.command.is_empty() { p { code { (settings.command) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::report::{Arms, Class, Comparison, CurvePoint, Second};
+
+    fn arm(slower: u64) -> Arm {
+        let latency = Percentiles {
+            p50_us: Some(800 * slower / 100),
+            p95_us: Some(4_200 * slower / 100),
+            p99_us: Some(15_000 * slower / 100),
+            max_us: 61_000,
+        };
+        let curve =
+            [(0.5, 800), (0.9, 2_500), (0.95, 4_200), (0.99, 15_000), (0.999, 40_000), (0.9999, 61_000)]
+                .map(|(share, us)| CurvePoint { share, us: us * slower / 100 });
+        let second = |at: u32| Second {
+            at,
+            ok: 500 + u64::from(at * 37 % 41),
+            failed: u64::from(at == 20 && slower > 100) * 3,
+            p50_us: (800 + u64::from(at * 13 % 50)) * slower / 100,
+            p95_us: (4_000 + u64::from(at * 131 % 900)) * slower / 100,
+        };
+        Arm {
+            server_version: "15.18".to_owned(),
+            scheduled: 30_000,
+            ok: 29_997,
+            errors: 3,
+            latency,
+            service: latency,
+            curve: curve.to_vec(),
+            seconds: (0..60).map(second).collect(),
+            error_classes: vec!["<script>57014</script>: 3".to_owned()],
+            ..Arm::default()
+        }
+    }
+
+    pub(crate) fn sample() -> LoadReport {
+        let compared = |class: &str, percentile: &str, ratio: f64, verdict| Comparison {
+            class: class.to_owned(),
+            percentile: percentile.to_owned(),
+            ratio,
+            low: ratio * 0.97,
+            high: ratio * 1.04,
+            margin: 1.05,
+            shift_us: 130,
+            verdict,
+            reason: "the interval is right of the margin".to_owned(),
+        };
+        LoadReport {
+            verdict: Verdict::Fail,
+            message: "orders by customer: p50 is 1.55 times that of legacy, above the margin of 1.05"
+                .to_owned(),
+            arms: Arms { legacy: Some(arm(100)), candidate: Some(arm(112)) },
+            comparison: vec![
+                compared("all", "p50", 1.02, Verdict::Pass),
+                compared("all", "p95", 1.01, Verdict::Pass),
+                compared("orders by customer", "p50", 1.55, Verdict::Fail),
+            ],
+            classes: vec![Class {
+                name: "a < b & c".to_owned(),
+                share: 0.05,
+                legacy: Some(ClassSide { ok: 1500, failed: 0, latency: arm(100).latency }),
+                candidate: None,
+            }],
+            noise_shared: Some(true),
+            duration_s: 60.0,
+            seed: 42,
+            ..LoadReport::default()
+        }
+    }
+
+    #[test]
+    fn the_page_stands_alone_and_escapes_what_others_wrote() {
+        let page = html(&sample());
+        if let Some(path) = std::env::var_os("CUTOVER_SAMPLE_REPORT") {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert!(page.contains("&lt;script&gt;57014") && !page.contains("<script"), "a text was not escaped");
+        assert!(page.contains("a &lt; b &amp; c"));
+        for outside in ["src=", "href=", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside} leads outside");
+        }
+        assert_eq!(page.matches("<svg").count(), 4, "a picture is missing");
+    }
+
+    #[test]
+    fn a_report_of_nothing_is_still_a_page() {
+        let page = html(&LoadReport { message: "it could not be run".to_owned(), ..LoadReport::default() });
+        assert!(page.contains("it could not be run") && !page.contains("<svg"));
+    }
+
+    #[test]
+    fn latencies_have_three_digits_and_a_unit() {
+        for (us, text) in [
+            (7, "7 µs"),
+            (999, "999 µs"),
+            (1_234, "1.23 ms"),
+            (12_345, "12.3 ms"),
+            (123_456, "123 ms"),
+            (1_234_567, "1.23 s"),
+        ] {
+            assert_eq!(micros(us), text);
+        }
+    }
+}
