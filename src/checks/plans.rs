@@ -22,6 +22,7 @@ mod top;
 mod tree;
 mod work;
 
+use statement::Statement;
 use work::Work;
 
 const STATISTICS_MISSING: FindingKind = FindingKind::fail(
@@ -85,15 +86,16 @@ const BYTE_BUDGET: u64 = 16 << 20;
 
 pub(super) async fn ask(question: &PlansCheck, asking: &Asking<'_>) -> Result<Answer, Trouble> {
     let target = asking.candidate()?;
-    let mut statements = match &question.traffic {
-        Some(name) => {
-            let model = asking.sides.traffic.iter().find(|traffic| traffic.name == *name);
-            statement::of_traffic(
-                model.ok_or_else(|| Trouble::error(format!("there is no traffic model {name}")))?,
-            )
-        }
-        None => Vec::new(),
-    };
+    let mut sources = Vec::new();
+    if let Some(name) = &question.traffic {
+        let model = asking.sides.traffic.iter().find(|traffic| traffic.name == *name);
+        let model = model.ok_or_else(|| Trouble::error(format!("there is no traffic model {name}")))?;
+        sources.push(Source {
+            name: "the traffic model",
+            statements: statement::of_traffic(model),
+            passed_over: 0,
+        });
+    }
     let (legacy, candidate) = tokio::join!(
         Reading::begin(asking, asking.legacy()?, BYTE_BUDGET),
         Reading::begin(asking, target, BYTE_BUDGET)
@@ -103,15 +105,33 @@ pub(super) async fn ask(question: &PlansCheck, asking: &Asking<'_>) -> Result<An
         candidate.map_err(|trouble| trouble.about("candidate"))?,
     );
     if let Some(wanted) = question.top {
-        let top = top::ask(&work.legacy, wanted).await?;
-        work.skipped += top.skipped;
-        statements.extend(top.statements);
+        sources.push(top::ask(&work.legacy, &work.candidate, wanted).await?);
     }
-    let total = statements.len();
-    for (done, statement) in statements.iter().enumerate() {
-        let counted = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        asking.progress.tell(statement.object.clone(), counted(done), counted(total));
-        work.judge(statement).await.map_err(|trouble| trouble.about(&statement.object))?;
+    let total = sources.iter().map(|source| source.statements.len()).sum();
+    let mut done = 0;
+    for source in &sources {
+        for statement in &source.statements {
+            asking.progress.tell(statement.object.clone(), done, u64::try_from(total).unwrap_or(u64::MAX));
+            work.judge(statement).await.map_err(|trouble| trouble.about(&statement.object))?;
+            done += 1;
+        }
+        work.finish(source);
     }
     Ok(work.conclude(asking, total).await)
+}
+
+/// Where statements come from.
+struct Source {
+    name: &'static str,
+    statements: Vec<Statement>,
+    /// How many more there are that have no plan.
+    passed_over: usize,
+}
+
+/// Tells texts apart that may not be shown.
+fn digest(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let mut first = [0; 4];
+    first.copy_from_slice(&Sha256::digest(text.as_bytes())[..4]);
+    format!("{:08x}", u32::from_be_bytes(first))
 }

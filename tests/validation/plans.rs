@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use cutover::{
     api::{Access, Check, IntegerParameter, Parameter, PlansCheck, Skew, Statement, Traffic, Verdict},
     checks::{CheckReport, Severity, Sides},
+    postgres::Roles,
 };
 
 use crate::{
@@ -259,8 +260,14 @@ async fn a_statement_that_legacy_can_not_plan_has_nothing_to_be_compared_with() 
         statement("SELECT $1::int + $2::int", vec![any(1)]),
     ];
     let report = ask_for(&pair, Access::ReadOnly, statements).await;
+    // The third can be planned for any values.
     assert_kinds(&report, Verdict::Warn, &["not-compared"]);
     assert_eq!(of_kind(&report, "not-compared").len(), 3);
+
+    let report = ask_sql(&pair, BY_CUSTOMER, vec![any(9999)]).await;
+    assert_kinds(&report, Verdict::Inconclusive, &["not-compared"]);
+    let message = "none of the 1 statements of the traffic model could be compared; ";
+    assert!(report.message.starts_with(message), "{}", report.message);
 }
 
 #[tokio::test]
@@ -294,6 +301,104 @@ async fn what_is_not_proven_to_only_read_is_not_carried_out() {
     let one = vec![statement("SELECT * FROM t", vec![])];
     let report = ask_for(&pair, Access::ReadWrite, one).await;
     assert!(report.message.starts_with("1 statements, 0 of them"), "{}", report.message);
+}
+
+#[tokio::test]
+async fn what_may_reach_another_server_or_a_volatile_condition_is_not_carried_out() {
+    let plain = "SET ROLE {owner}; CREATE TABLE t (id int) PARTITION BY RANGE (id);
+        CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (9);";
+    let foreign = "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
+        CREATE FOREIGN TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (19) SERVER nowhere;";
+    let carried_out = async |candidate: &str| {
+        let pair = Pair::of(plain, "", candidate).await;
+        let report = ask_sql(&pair, "SELECT * FROM t WHERE id = 1", vec![]).await;
+        report.measured.unwrap().split(" of them").next().unwrap().to_owned()
+    };
+    assert_eq!(carried_out("").await, "1 statements, 1");
+    assert_eq!(carried_out(foreign).await, "1 statements, 0");
+    let steady = "CREATE DOMAIN positive AS int CHECK (VALUE > 0)";
+    assert_eq!(carried_out(steady).await, "1 statements, 1");
+    let builtin = "CREATE DOMAIN odd AS int CHECK (VALUE > random())";
+    assert_eq!(carried_out(builtin).await, "1 statements, 0");
+    let own = "CREATE FUNCTION bump(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE DOMAIN odd AS int CHECK (bump(VALUE))";
+    assert_eq!(carried_out(own).await, "1 statements, 0");
+}
+
+#[tokio::test]
+async fn a_partitioned_table_needs_statistics_of_its_own() {
+    let events = "SET ROLE {owner}; CREATE TABLE events (day int, customer int) PARTITION BY RANGE (day);
+        CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10) WITH (autovacuum_enabled = off);
+        INSERT INTO events SELECT g % 10, g FROM generate_series(1, 10000) g;";
+    let pair = Pair::of(events, "ANALYZE events", "ANALYZE events_1").await;
+    let report = ask_sql(&pair, "SELECT count(*) FROM events", vec![]).await;
+    let finding = assert_only(&report, Verdict::Fail, "statistics-missing", "public.events");
+    assert!(
+        finding.message.contains("on the candidate") && finding.message.contains("as a whole"),
+        "{finding:?}"
+    );
+
+    // What the partition has is enough for the partition.
+    let report = ask_sql(&pair, "SELECT count(*) FROM events_1", vec![]).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
+
+    pair.candidate.execute("ANALYZE events").await;
+    let report = ask_sql(&pair, "SELECT count(*) FROM events", vec![]).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
+}
+
+#[tokio::test]
+async fn nothing_compared_is_no_pass() {
+    // Not even the statement that made the extension.
+    let reset = "CREATE EXTENSION pg_stat_statements; GRANT pg_read_all_stats TO {owner}; SET pg_stat_statements.track = none;
+        DO $$ BEGIN PERFORM pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database())); END $$";
+    let pair = Pair::of(ORDERS, &format!("{INDEX} RESET ROLE; {reset}"), ANALYZE).await;
+    let report = ask_top(&pair, 10).await;
+    assert_eq!(report.verdict, Verdict::Inconclusive, "{report:#?}");
+
+    pair.legacy.execute("CREATE TABLE later (id int); SELECT count(*) FROM pg_class").await;
+    let report = ask_top(&pair, 10).await;
+    assert_eq!(report.verdict, Verdict::Inconclusive, "{report:#?}");
+    assert!(report.message.starts_with("none of the "), "{}", report.message);
+
+    // What fails still fails.
+    pair.legacy
+        .execute("CREATE TABLE lonely (id int); GRANT SELECT ON lonely TO PUBLIC; SELECT FROM lonely")
+        .await;
+    assert_kinds(&ask_top(&pair, 10).await, Verdict::Fail, &["statement-fails"]);
+}
+
+#[tokio::test]
+async fn statements_that_begin_alike_are_each_told() {
+    let long = "a_name_that_is_longer_than_it_has_to_be_for_no_reason_at_all";
+    let used = format!(
+        "RESET ROLE; CREATE EXTENSION pg_stat_statements; GRANT pg_read_all_stats TO {{owner}}; SET ROLE {{owner}};
+        CREATE TABLE one (id int); CREATE TABLE two (id int);
+        SELECT id AS {long} FROM one; SELECT id AS {long} FROM two;"
+    );
+    let pair = Pair::of(ORDERS, &used, "").await;
+    let report = ask_top(&pair, 10).await;
+    let [one, two] = of_kind(&report, "statement-fails")[..] else { panic!("{report:#?}") };
+    assert_ne!(one.object, two.object);
+}
+
+#[tokio::test]
+async fn a_superuser_plans_only_what_it_ran_itself() {
+    let used = "RESET ROLE; CREATE EXTENSION pg_stat_statements; ALTER ROLE {owner} SUPERUSER;
+        CREATE TABLE later (id int); SELECT FROM later;";
+    let pair = Pair::of("", used, "").await;
+    let question = PlansCheck { traffic: None, top: Some(10) };
+    let check = Check { name: "plans".to_owned(), plans: Some(question), ..Check::default() };
+    let mut legacy = pair.legacy.target();
+    legacy.roles = Roles::Any;
+    let sides = sides(legacy, pair.candidate.target());
+    let report = ask(&check, &sides).await;
+    assert_eq!(report.verdict, Verdict::Inconclusive, "{report:#?}");
+    assert!(report.message.contains("the superuser's own part"), "{}", report.message);
+
+    pair.legacy.execute(&format!("SET ROLE {}; SELECT count(*) FROM later", pair.legacy.name)).await;
+    let report = ask(&check, &sides).await;
+    assert_only(&report, Verdict::Fail, "statement-fails", "SELECT count(*) FROM later");
 }
 
 #[tokio::test]

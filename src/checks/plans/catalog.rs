@@ -1,6 +1,6 @@
 //! What a side's catalog says about the tables of plans: their size, whether the planner has statistics, their indexes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::{Row, types::Type};
 
@@ -29,14 +29,20 @@ pub(super) struct Table {
     pub(super) blocks: i64,
     pub(super) statistics: Statistics,
     pub(super) indexes: Vec<Index>,
+    /// The partitioned tables that it is a partition of, the nearest first.
+    ancestors: Vec<Relation>,
 }
 
 /// What the planner knows of a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Statistics {
+    /// The catalog did not say.
     #[default]
+    Unknown,
     Present,
     Missing,
+    /// Of a partitioned table, whose own are about all partitions together.
+    MissingOfAll,
     /// Taken from too few of today's rows.
     Stale {
         /// Rows that changed since.
@@ -65,6 +71,11 @@ impl Catalog {
             let (relation, table) = table(&row).map_err(|_| unexpected())?;
             self.tables.insert(relation, table);
         }
+        for row in side.rows(ANCESTORS, &named).await? {
+            let (relation, ancestor, statistics) = ancestor(&row).map_err(|_| unexpected())?;
+            self.tables.entry(ancestor.clone()).or_default().statistics = statistics;
+            self.tables.entry(relation).or_default().ancestors.push(ancestor);
+        }
         for row in side.rows(INDEXES, &named).await? {
             let (relation, index) = index(&row).map_err(|_| unexpected())?;
             self.tables.entry(relation).or_default().indexes.push(index);
@@ -74,6 +85,28 @@ impl Catalog {
 
     pub(super) fn table(&self, relation: &Relation) -> Option<&Table> {
         self.tables.get(relation)
+    }
+
+    /// What the planner knows of the tables of a plan, and of the partitioned tables that they are read as parts of.
+    /// A plan shows partitions only: a statement that names the partition, not its ancestor, reads no more than that.
+    pub(super) fn statistics<'a>(
+        &'a self,
+        relations: BTreeSet<&'a Relation>,
+        words: &BTreeSet<String>,
+    ) -> BTreeMap<&'a Relation, Statistics> {
+        let mut found = BTreeMap::new();
+        for relation in relations {
+            let table = self.table(relation);
+            found.entry(relation).or_insert(table.map(|table| table.statistics).unwrap_or_default());
+            let ancestors = table.map_or(&[][..], |table| &table.ancestors);
+            for ancestor in ancestors {
+                if words.contains(&ancestor.name) || !words.contains(&relation.name) {
+                    let table = self.table(ancestor);
+                    found.insert(ancestor, table.map(|table| table.statistics).unwrap_or_default());
+                }
+            }
+        }
+        found
     }
 
     pub(super) fn index(&self, relation: &Relation, name: &str) -> Option<&Index> {
@@ -117,7 +150,31 @@ fn table(row: &Row) -> Result<(Relation, Table), tokio_postgres::Error> {
     } else {
         Statistics::Present
     };
-    Ok((relation, Table { blocks, statistics, indexes: Vec::new() }))
+    Ok((relation, Table { blocks, statistics, ..Table::default() }))
+}
+
+/// The partitioned tables above partitions, and whether they have rows without statistics. Autovacuum takes none of
+/// them. Where row security hides those of columns, the time of an ANALYZE or the rows that it counted are the proof.
+const ANCESTORS: &str = "WITH above AS ( \
+       SELECT c.oid, n.nspname, c.relname, a.relid, a.distance \
+       FROM unnest($1::text[], $2::text[]) w(nspname, relname) \
+       JOIN pg_namespace n ON n.nspname = w.nspname \
+       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.relname AND c.relispartition \
+       CROSS JOIN pg_partition_ancestors(c.oid) WITH ORDINALITY a(relid, distance) WHERE a.relid <> c.oid), \
+     judged AS MATERIALIZED ( \
+       SELECT c.oid, n.nspname, c.relname, c.reltuples > 0 OR pg_stat_get_last_analyze_time(c.oid) IS NOT NULL \
+         OR EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.inherited) \
+         OR NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t WHERE t.isleaf AND pg_relation_size(t.relid) > 0) AS is_known \
+       FROM (SELECT DISTINCT relid FROM above) d JOIN pg_class c ON c.oid = d.relid \
+       JOIN pg_namespace n ON n.oid = c.relnamespace) \
+     SELECT b.nspname::text, b.relname::text, j.nspname::text, j.relname::text, j.is_known \
+     FROM above b JOIN judged j ON j.oid = b.relid ORDER BY b.oid, b.distance";
+
+fn ancestor(row: &Row) -> Result<(Relation, Relation, Statistics), tokio_postgres::Error> {
+    let relation = Relation { schema: row.try_get(0)?, name: row.try_get(1)? };
+    let ancestor = Relation { schema: row.try_get(2)?, name: row.try_get(3)? };
+    let statistics = if row.try_get(4)? { Statistics::Present } else { Statistics::MissingOfAll };
+    Ok((relation, ancestor, statistics))
 }
 
 const INDEXES: &str = "SELECT n.nspname::text, c.relname::text, i.relname::text, pg_get_indexdef(i.oid), \

@@ -6,7 +6,7 @@
 use super::{
     BUFFERS_HIGHER, COST_HIGHER, INDEX_SCAN_LOST, JOIN_ORDER_CHANGED, PLAN_CHANGED, SORT_ADDED,
     catalog::{Catalog, Index},
-    clip,
+    clip, digest,
     statement::Statement,
     tree::{Node, Relation, Scans},
 };
@@ -40,14 +40,6 @@ impl Side<'_> {
             None => name.to_owned(),
         })
     }
-}
-
-/// Tells definitions apart that may not be shown.
-fn digest(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let mut first = [0; 4];
-    first.copy_from_slice(&Sha256::digest(text.as_bytes())[..4]);
-    format!("{:08x}", u32::from_be_bytes(first))
 }
 
 pub(super) fn compare(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Vec<Finding> {

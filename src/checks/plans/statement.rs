@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::lexer::{Lexed, lex};
+use super::{
+    digest,
+    lexer::{Lexed, lex},
+};
 use crate::{
     api::{Access, Parameter, Traffic},
     load::{self, Value},
@@ -55,7 +58,7 @@ impl Statement {
     pub(super) fn of_statistics(sql: String) -> Self {
         let lexed = lex(&sql);
         let samples = if lexed.has_parameters { Vec::new() } else { vec![Vec::new()] };
-        Self { object: label(&lexed), sql, lexed, samples, may_run: false }
+        Self { object: object(&lexed), sql, lexed, samples, may_run: false }
     }
 
     /// Whether there is anything to plan about it.
@@ -66,6 +69,12 @@ impl Statement {
 
 fn label(lexed: &Lexed) -> String {
     lexed.masked.chars().take(MAX_LABEL).collect()
+}
+
+/// The label; a clipped one with what tells it from others that begin alike, and is the same at the next check.
+fn object(lexed: &Lexed) -> String {
+    let label = label(lexed);
+    if label.len() == lexed.masked.len() { label } else { format!("{label}… #{}", digest(&lexed.masked)) }
 }
 
 /// Statements are counted from 1; the parts of a transaction and of a script behind a dot.
@@ -155,6 +164,18 @@ mod tests {
         assert!(Statement::of_statistics("SELECT $1".to_owned()).samples.is_empty());
         assert_eq!(Statement::of_statistics("SELECT 1".to_owned()).samples, [vec![]]);
         assert!(!Statement::of_statistics("BEGIN".to_owned()).is_planned());
+    }
+
+    #[test]
+    fn long_statements_that_begin_alike_are_told_apart() {
+        let select = |column: &str| {
+            let columns = "a, ".repeat(MAX_LABEL);
+            Statement::of_statistics(format!("SELECT {columns}{column} FROM t")).object
+        };
+        assert!(select("b").starts_with("SELECT a, a, "));
+        assert_eq!(select("b"), select("b"));
+        assert_ne!(select("b"), select("c"));
+        assert_eq!(Statement::of_statistics("SELECT 1".to_owned()).object, "SELECT ?");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    NOT_COMPARED, NOT_MEASURED, SKIPPED, STATEMENT_FAILS, STATISTICS_MISSING,
+    NOT_COMPARED, NOT_MEASURED, SKIPPED, STATEMENT_FAILS, STATISTICS_MISSING, Source,
     catalog::{Catalog, Statistics},
     compare::{self, Side},
     explain::{EXECUTION_TIMEOUT, For, explain},
@@ -12,6 +12,7 @@ use super::{
     tree::{Node, Relation},
 };
 use crate::{
+    api::Verdict,
     checks::{Answer, Asking, Finding, Severity, Trouble, reading::Reading},
     duration,
     load::Value,
@@ -21,14 +22,18 @@ use crate::{
 /// Both sides, what is known of their tables, and what was found so far.
 pub(super) struct Work {
     pub(super) legacy: Reading,
-    candidate: Reading,
+    pub(super) candidate: Reading,
     legacy_catalog: Catalog,
     candidate_catalog: Catalog,
     findings: Vec<Finding>,
     /// Kind, object and index of each finding: a statement is planned several times.
     seen: BTreeSet<(String, String, String)>,
     executed: usize,
-    pub(super) skipped: usize,
+    skipped: usize,
+    /// Whether a statement of the present source got as far as being compared.
+    has_compared: bool,
+    /// Why sources came to nothing.
+    doubts: Vec<String>,
 }
 
 impl Work {
@@ -42,6 +47,8 @@ impl Work {
             seen: BTreeSet::new(),
             executed: 0,
             skipped: 0,
+            has_compared: false,
+            doubts: Vec::new(),
         }
     }
 
@@ -92,6 +99,7 @@ impl Work {
         for finding in compare::compare(statement, legacy, candidate) {
             self.add(finding, statement);
         }
+        self.has_compared = true;
         Ok(true)
     }
 
@@ -112,11 +120,16 @@ impl Work {
         for (side, plan, catalog) in
             [("legacy", legacy, &self.legacy_catalog), ("the candidate", candidate, &self.candidate_catalog)]
         {
-            for relation in plan.relations() {
-                let statistics = catalog.table(relation).map(|table| table.statistics).unwrap_or_default();
+            for (relation, statistics) in catalog.statistics(plan.relations(), &statement.lexed.words) {
                 let why = match statistics {
                     Statistics::Present => continue,
+                    Statistics::Unknown => {
+                        "is not in the catalog, so what is known of its rows is unknown".to_owned()
+                    }
                     Statistics::Missing => "has never been analyzed".to_owned(),
+                    Statistics::MissingOfAll => {
+                        "has never been analyzed as a whole, which autovacuum never does".to_owned()
+                    }
                     Statistics::Stale { changes } => format!("has {changes} changes since it was analyzed"),
                 };
                 let message = format!("on {side} the table {why}; run there: ANALYZE {relation}");
@@ -191,6 +204,19 @@ impl Work {
         }
     }
 
+    /// All statements of a source were judged.
+    pub(super) fn finish(&mut self, source: &Source) {
+        self.skipped += source.passed_over;
+        if std::mem::take(&mut self.has_compared) {
+            return;
+        }
+        let (name, count) = (source.name, source.statements.len() + source.passed_over);
+        self.doubts.push(match count {
+            0 => format!("{name} has no statement of legacy's database: it was reset, or tracks none"),
+            _ => format!("none of the {count} statements of {name} could be compared"),
+        });
+    }
+
     pub(super) async fn conclude(mut self, asking: &Asking<'_>, total: usize) -> Answer {
         tokio::join!(self.legacy.end(), self.candidate.end());
         if self.skipped > 0 {
@@ -198,8 +224,20 @@ impl Work {
             self.findings.push(Finding::new(&SKIPPED, "statements", message).with("count", self.skipped));
         }
         let compared = format!("{total} statements, {} of them carried out", self.executed);
-        asking.conclude(self.findings, &compared)
+        doubted(asking.conclude(self.findings, &compared), &self.doubts)
     }
+}
+
+/// Nothing found where nothing was compared is no answer.
+fn doubted(answer: Answer, doubts: &[String]) -> Answer {
+    let doubts = doubts.join("; ");
+    let message = match answer.verdict {
+        _ if doubts.is_empty() => return answer,
+        Verdict::Pass => doubts,
+        Verdict::Warn => format!("{doubts}; {}", answer.message),
+        _ => return answer,
+    };
+    Answer { verdict: Verdict::Inconclusive, message, ..answer }
 }
 
 fn is_system_only(plan: &Node) -> bool {
