@@ -91,6 +91,19 @@ impl Subject {
         Statement { sql, parameters }
     }
 
+    /// The largest key, where the key is one whole number.
+    pub(super) fn integer_key(&self) -> Option<i64> {
+        match &self.plan.path {
+            Path::Keyset(types) => match types.as_slice() {
+                ["int8"] => Some(i64::MAX),
+                ["int4"] => Some(i64::from(i32::MAX)),
+                ["int2"] => Some(i64::from(i16::MAX)),
+                _ => None,
+            },
+            Path::Scan(_) => None,
+        }
+    }
+
     /// The key of every row of a range whose number in it is a multiple of `step`.
     pub(super) fn boundaries(&self, side: usize, range: &Range, step: u64) -> Statement {
         let (condition, parameters) = self.within(range, self.filter.as_deref());

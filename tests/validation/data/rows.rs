@@ -36,6 +36,20 @@ async fn rows_that_are_missing_are_named_by_their_keys() {
 }
 
 #[tokio::test]
+async fn a_key_that_has_no_gaps_and_then_large_ones_is_followed_to_its_ends() {
+    let ledger = "CREATE TABLE ledger (id int PRIMARY KEY, note text); \
+        INSERT INTO ledger SELECT i, 'note' FROM generate_series(-1000, 120000) i; \
+        INSERT INTO ledger SELECT 2000000000 + i * 100000, 'note' FROM generate_series(1, 1000) i; \
+        ALTER TABLE ledger OWNER TO {owner}; ANALYZE ledger";
+    let fewer = "DELETE FROM ledger WHERE id IN (-1000, 119999, 2000100000, 2100000000)";
+    let more = "INSERT INTO ledger VALUES (-2147483648), (1999999999), (2147483647)";
+    let report = Pair::of(ledger, "", &format!("{fewer}; {more}")).await.ask(check(full())).await;
+    let named = |kind: &str| keys(of_kind(&report, kind)[0]);
+    assert_eq!(named("rows-missing"), ["-1000", "119999", "2000100000", "2100000000"]);
+    assert_eq!(named("rows-extra"), ["-2147483648", "1999999999", "2147483647"]);
+}
+
+#[tokio::test]
 async fn rows_that_only_the_candidate_has_are_named() {
     let report = compare(ORDERS, "", "INSERT INTO orders VALUES (0), (30001), (40000)").await;
     let finding = assert_only(&report, Verdict::Fail, "rows-extra", "public.orders");
