@@ -200,9 +200,10 @@ metadata: {name: other}
     fn what_is_missing_is_said_with_what_to_do() {
         let manifest = Manifest::parse(ROLLOUT).unwrap();
         let told = |error: anyhow::Error| format!("{error:#}");
-        assert!(
-            told(manifest.legacy().unwrap_err()).contains("give --legacy: Secret/old is not in the file")
-        );
+        assert!(manifest.legacy().unwrap().is_none(), "its Secret is not in the file");
+        let keyless =
+            Manifest::parse(&format!("{ROLLOUT}\n---\nkind: Secret\nmetadata: {{name: old}}\n")).unwrap();
+        assert!(told(keyless.legacy().unwrap_err()).contains("Secret/old has no key uri"));
         assert!(told(manifest.checks(Some("web")).unwrap_err()).contains("no stage web; there are api"));
         assert!(told(Manifest::parse("a: 1").err().unwrap()).contains("0 DatabaseRollouts"));
         let cyclic = ROLLOUT.replace("onFailure: Hold", "onFailure: Hold\n    dependsOn: [api]");

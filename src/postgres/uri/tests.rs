@@ -52,11 +52,13 @@ fn parameters_may_name_the_parts() {
 #[test]
 fn parameters_of_tls_and_of_other_drivers_are_set_aside() {
     let plain = parse("postgres://a:b@c/d");
-    for parameters in [
-        "sslmode=disable&sslrootcert=/ca.pem&channel_binding=require&sslnegotiation=direct",
-        "pgbouncer=true&connection_limit=5",
-        "application_name=shop@eu",
-    ] {
+    let tls = parse("postgres://a:b@c/d?sslmode=disable&sslrootcert=/c%20a.pem&sslnegotiation=direct");
+    assert_eq!((tls.endpoint(), tls.user()), (plain.endpoint(), plain.user()));
+    assert_eq!((tls.ssl_mode(), tls.ssl_root_cert()), (Some("disable"), Some("/c a.pem")));
+    assert_eq!((plain.ssl_mode(), plain.ssl_root_cert()), (None, None));
+    for parameters in
+        ["channel_binding=require", "pgbouncer=true&connection_limit=5", "application_name=shop@eu"]
+    {
         assert_eq!(parse(&format!("postgres://a:b@c/d?{parameters}")), plain);
     }
 }
