@@ -4,6 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod results;
+
+pub use results::{CheckResult, LoadResult, Verdict};
+
 /// What a rollout has done, is doing, and is waiting for.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -283,96 +287,6 @@ pub struct BindingRecord {
     /// Times that putting the legacy values back was begun.
     #[serde(skip_serializing_if = "is_zero")]
     pub restores: i64,
-}
-
-/// The verdict of a check, a load or a baseline.
-#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy, Default, JsonSchema)]
-pub enum Verdict {
-    /// As expected.
-    Pass,
-    /// Worth a look, and no reason to stop.
-    Warn,
-    /// It could not be told. Never promotes.
-    Inconclusive,
-    /// It could not be asked. Never promotes.
-    #[default]
-    Error,
-    /// Not as expected.
-    Fail,
-}
-
-/// The answer to a check, with its evidence.
-#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CheckResult {
-    /// Name of the check.
-    pub name: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// In a sentence.
-    pub message: String,
-    /// What was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured: Option<String>,
-    /// What was expected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected: Option<String>,
-    /// What legacy measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<String>,
-    /// Number of samples behind the measurement.
-    pub samples: i64,
-    /// Number of findings; the report has them.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub findings: i64,
-    /// Where the whole report is: a ConfigMap and its key, such as `shop-checks/api.schema.json`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub report: Option<String>,
-    /// When it was over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<MicroTime>,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
-}
-
-/// What a load measured. `scheduled = ok + errors + timeouts + skipped`, always.
-#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct LoadResult {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// In a sentence, measured against expected.
-    pub message: String,
-    /// Arrivals that the schedule had.
-    pub scheduled: i64,
-    /// Statements that were answered.
-    pub ok: i64,
-    /// Statements that failed.
-    pub errors: i64,
-    /// Statements that ran into the statement timeout.
-    pub timeouts: i64,
-    /// Arrivals that no connection was free for until the end.
-    pub skipped: i64,
-    /// Median latency from the scheduled arrival, in microseconds; so are the next.
-    pub p50_us: i64,
-    /// 95th percentile.
-    pub p95_us: i64,
-    /// 99th percentile.
-    pub p99_us: i64,
-    /// The slowest.
-    pub max_us: i64,
-    /// Statements answered per second, in thousandths.
-    pub throughput_milli: i64,
-    /// Seed of the schedule: the same seed gives the same arrivals and parameters.
-    pub seed: i64,
-    /// The SQLSTATE classes of the failures, with their numbers, most frequent first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub error_classes: Vec<String>,
-    /// When it was over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<MicroTime>,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
 }
 
 /// All checks once more, after the last stage.
