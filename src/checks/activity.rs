@@ -1,13 +1,12 @@
 //! Is anything going on that would get in the way of the move?
 //!
 //! Decides by what each server shows of its sessions, locks and maintenance at one moment: old transactions, prepared
-//! ones, waits for locks, schema changes, builds and vacuums. After the last stage the candidate alone is asked. What a
-//! role may not see is a finding of its own. Never shows the text of a statement, never ends or signals a session, and
+//! ones, waits for locks, schema changes, builds and vacuums. What a role may not see is a finding of its own. Never shows the text of a statement, never ends or signals a session, and
 //! does not count this program's own.
 
 use std::time::Duration;
 
-use super::{Answer, Asking, Finding, FindingKind, Moment, Trouble, shown::shown};
+use super::{Answer, Asking, Finding, FindingKind, Trouble, shown::shown};
 use crate::{api::ActivityCheck, duration, postgres::Target};
 
 mod judge;
@@ -33,18 +32,9 @@ pub(super) async fn ask(question: &ActivityCheck, asking: &Asking<'_>) -> Result
         Ok(age) => age.unwrap_or(MAX_TRANSACTION_AGE),
         Err(error) => return Err(Trouble::error(format!("maxTransactionAge can't be read: {error}"))),
     };
-    let candidate = asking.candidate()?;
     let (legacy, candidate) = tokio::join!(
-        async {
-            // After the last stage nothing that happens on legacy is in the way any more.
-            let is_asked = asking.moment == Moment::Before;
-            if is_asked {
-                look(asking, asking.legacy()?, "legacy", max_age).await
-            } else {
-                Ok(Side::default())
-            }
-        },
-        look(asking, candidate, "candidate", max_age)
+        look(asking, asking.legacy()?, "legacy", max_age),
+        look(asking, asking.candidate()?, "candidate", max_age)
     );
     let (legacy, candidate) = (legacy?, candidate?);
     let compared = format!("{} sessions", legacy.sessions + candidate.sessions);
@@ -52,7 +42,6 @@ pub(super) async fn ask(question: &ActivityCheck, asking: &Asking<'_>) -> Result
 }
 
 /// What a side came to.
-#[derive(Default)]
 struct Side {
     found: Vec<Finding>,
     sessions: i64,

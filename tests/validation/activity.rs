@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use cutover::{
     api::{ActivityCheck, Check, Verdict},
-    checks::{CheckReport, Moment, Severity},
+    checks::Severity,
     postgres::{ConnectOptions, ConnectionUri, Session, Target},
 };
 use tokio::time::timeout;
 
 use crate::{
-    asking::{ask_at, sides},
     pair::{Pair, assert_only, of_kind},
     postgres::{Database, Server},
 };
@@ -254,19 +253,6 @@ async fn sessions_of_this_program_do_not_count() {
     strangers.client().batch_execute("BEGIN; SELECT 1").await.unwrap();
     let report = pair.ask(check_with("1ms")).await;
     assert_eq!(report.verdict, Verdict::Pass, "{report:#?}");
-}
-
-async fn after(pair: &Pair) -> CheckReport {
-    ask_at(Moment::After, &check_with("1ms"), &sides(pair.legacy.target(), pair.candidate.target())).await
-}
-
-#[tokio::test]
-async fn after_the_last_stage_the_candidate_alone_is_asked() {
-    let mut pair = Pair::new().await;
-    pair.legacy.port = 1;
-    assert_eq!(after(&pair).await.verdict, Verdict::Pass);
-    let _open = open(&pair.candidate, "BEGIN; SELECT 1").await;
-    assert_eq!(after(&pair).await.verdict, Verdict::Fail);
 }
 
 #[tokio::test]
