@@ -6,14 +6,12 @@
 
 use tokio_postgres::Row;
 
-use super::{Answer, Asking, Finding, FindingKind, SecretReferences, Trouble, reading::Reading};
+use super::{Answer, Asking, Finding, FindingKind, SecretReferences, Trouble, reading::Reading, shown};
 
 /// Groups of sessions that are told apart.
 const GROUPS_MAX: i64 = 200;
 /// Bytes that the server may answer with.
 const BYTE_BUDGET: u64 = 1 << 20;
-/// Longest name of an application that is shown; the client chooses it.
-const NAME_MAX: usize = 64;
 
 const SESSION_LEFT: FindingKind = FindingKind::fail(
     "session-left",
@@ -93,7 +91,7 @@ fn unreadable() -> Trouble {
 /// Sessions that are alike.
 fn group(row: &Row, is_direct: bool) -> Option<Finding> {
     // A server may be hostile in any of these.
-    let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten().map(shown);
+    let text = |index: usize| row.try_get::<_, Option<&str>>(index).ok().flatten().map(shown::name);
     let is_own: bool = row.try_get(0).ok()?;
     let role = text(1)?;
     let application = text(2).filter(|name| !name.is_empty());
@@ -123,21 +121,4 @@ fn group(row: &Row, is_direct: bool) -> Option<Finding> {
 fn referenced(references: &SecretReferences, (object, places): &(String, String)) -> Finding {
     let message = format!("it refers to Secret/{} in {places}", references.secret);
     Finding::new(&SECRET_REFERENCED, object.as_str(), message)
-}
-
-/// A name that a client or a server has chosen, without control characters, and not longer than is of use.
-fn shown(name: &str) -> String {
-    let clean = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    clean.take(NAME_MAX).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_others_choose_are_cleaned_and_clipped() {
-        assert_eq!(shown("a\u{1b}[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
-        assert_eq!(shown(&"é".repeat(100)).chars().count(), NAME_MAX);
-    }
 }

@@ -30,7 +30,6 @@ mod endpoint;
 mod finding;
 mod http;
 mod legacy_unused;
-mod names;
 mod plans;
 mod pool;
 mod privileges;
@@ -91,8 +90,8 @@ pub enum Moment {
     /// Before the move: what legacy holds is what candidate must hold.
     #[default]
     Before,
-    /// After the last stage: the application writes to the candidate, so legacy's rows are history, and what can be
-    /// asked of the candidate alone is asked of it alone.
+    /// From the first promoted stage on that writes to the candidate: legacy's rows are history, and what can be asked of
+    /// the candidate alone is asked of it alone.
     After,
 }
 

@@ -5,11 +5,7 @@
 //! buffers, where the statement provably only reads and is carried out, and by the planners' own estimates.
 //! Never carries out anything else, and never shows a literal, a value or a condition.
 
-use super::{
-    Answer, Asking, FindingKind, Trouble,
-    names::{clip, qualified},
-    reading::Reading,
-};
+use super::{Answer, Asking, FindingKind, Trouble, reading::Reading, shown::qualified};
 use crate::api::PlansCheck;
 
 mod catalog;

@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio_postgres::Row;
 
 use super::{
-    super::{Finding, Trouble, finding::matches},
+    super::{
+        Finding, Trouble,
+        finding::matches,
+        shown::{self, qualified},
+    },
     connections::{Loss, Server, value},
     kinds,
 };
@@ -137,7 +141,7 @@ pub(super) fn pair(legacy: &Inventory, candidate: &Inventory) -> (Vec<Table>, Ve
     for (name, entry) in candidate.iter().filter(|(name, _)| !legacy.contains_key(*name)) {
         if entry.is_table() && !entry.is_of_extension {
             let message = "the candidate has this table and legacy does not; it was not looked at";
-            found.push(Finding::new(&kinds::TABLE_EXTRA, shown(name), message));
+            found.push(Finding::new(&kinds::TABLE_EXTRA, qualified(&name.0, &name.1), message));
         }
     }
     (tables, found)
@@ -164,7 +168,7 @@ pub(super) fn unused(question: &DataCheck, entries: &Inventory, side: &str) -> V
     let schemas = question.schemas.iter().filter(|schema| !has_schema(schema));
     let nothing = |what: &String| {
         let message = format!("no table on {side} that the check may look at is meant by this");
-        Finding::new(&kinds::NOTHING_COMPARED, clip(what, NAME_MAX), message)
+        Finding::new(&kinds::NOTHING_COMPARED, shown::name(what), message)
     };
     let mut found: Vec<Finding> = patterns.chain(schemas).map(nothing).collect();
     if found.is_empty() && !entries.values().any(Entry::is_table) {
@@ -199,13 +203,13 @@ impl Entry {
         } else {
             return None;
         };
-        Some(Finding::new(kind, shown(name), message))
+        Some(Finding::new(kind, qualified(&name.0, &name.1), message))
     }
 }
 
 fn missing(name: &Name) -> Finding {
     let message = "legacy has this table and the candidate does not";
-    Finding::new(&kinds::TABLE_MISSING, shown(name), message)
+    Finding::new(&kinds::TABLE_MISSING, qualified(&name.0, &name.1), message)
 }
 
 fn table(name: &Name, entries: [&Entry; 2]) -> Table {
@@ -214,28 +218,11 @@ fn table(name: &Name, entries: [&Entry; 2]) -> Table {
         format!("{only}{}.{} AS t", quoted(&name.0), quoted(&name.1))
     };
     Table {
-        shown: shown(name),
+        shown: qualified(&name.0, &name.1),
         from: entries.map(from),
         oids: entries.map(|entry| entry.oid),
         estimate: entries[0].estimate.max(entries[1].estimate),
     }
-}
-
-/// Longest part of a name that is shown, in characters; PostgreSQL's own limit is 63 bytes.
-const NAME_MAX: usize = 63;
-
-fn shown((schema, table): &Name) -> String {
-    format!("{}.{}", clip(schema, NAME_MAX), clip(table, NAME_MAX))
-}
-
-/// A server chooses its names and keys, and they end up where people read them.
-pub(super) fn clip(text: &str, most: usize) -> String {
-    let mut shown: String =
-        text.chars().take(most).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(most).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// A name as SQL has it.

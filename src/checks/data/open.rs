@@ -8,9 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    super::{Finding, FindingKind},
+    super::{Finding, FindingKind, shown::clipped},
     doubt::{Doubt, Outcome},
-    inventory::clip,
     kinds,
     statements::{Digest, Key, Subject},
 };
@@ -142,7 +141,8 @@ impl Open {
         let noun = if count == 1 { "row is" } else { "rows are" };
         let message = format!("{least}{count} {noun} {what}, of {compared} rows compared{cut}");
         let finding = Finding::new(kind, &self.subject.table.shown, message).with("rows", count);
-        let columns: Vec<String> = self.subject.plan.key.iter().map(|name| clip(name, KEY_CHARS)).collect();
+        let columns: Vec<String> =
+            self.subject.plan.key.iter().map(|name| clipped(name, KEY_CHARS)).collect();
         Some(finding.with("keyColumns", columns).with("keys", rows.keys.clone()))
     }
 
@@ -168,7 +168,7 @@ impl Rows {
     fn add(&mut self, key: &Key) {
         self.count += 1;
         if self.keys.len() < KEYS_MAX {
-            let columns: Vec<Value> = key.iter().map(|text| Value::from(clip(text, KEY_CHARS))).collect();
+            let columns: Vec<Value> = key.iter().map(|text| Value::from(clipped(text, KEY_CHARS))).collect();
             self.keys.push(Value::from(columns));
         }
     }

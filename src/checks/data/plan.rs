@@ -9,8 +9,7 @@
 //! (`{1,2}` and `{{1},{2}}`), and an enum's hash is that of an oid, which each server gives out by itself.
 
 use super::{
-    super::Finding,
-    inventory::clip,
+    super::{Finding, shown},
     kinds,
     shape::{Column, Shape},
 };
@@ -50,8 +49,6 @@ const ORDERED: [(i64, &str); 10] = [
 const NUMERIC: (i64, &str) = (1700, "numeric");
 /// Types of keys whose order is that of their collation.
 const COLLATED: [(i64, &str); 3] = [(25, "text"), (1042, "bpchar"), (1043, "varchar")];
-/// Of a column's name.
-const NAME_MAX: usize = 63;
 /// Columns that one finding names.
 const NAMED_MAX: usize = 20;
 
@@ -192,7 +189,7 @@ fn differing_columns(table: &str, [legacy, candidate]: &[Shape; 2]) -> Vec<Findi
     .into_iter()
     .filter(|(_, names, _): &(_, Vec<String>, _)| !names.is_empty())
     .map(|(kind, names, what)| {
-        let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| clip(name, NAME_MAX)).collect();
+        let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| shown::name(name)).collect();
         Finding::new(kind, table, format!("{what}: {}", named.join(", "))).with("columns", names.len())
     })
     .collect()

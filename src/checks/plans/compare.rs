@@ -6,11 +6,14 @@
 use super::{
     BUFFERS_HIGHER, COST_HIGHER, INDEX_SCAN_LOST, JOIN_ORDER_CHANGED, PLAN_CHANGED, SORT_ADDED,
     catalog::{Catalog, Index},
-    clip, digest,
+    digest,
     statement::Statement,
     tree::{Node, Relation, Scans},
 };
-use crate::checks::{Finding, Severity};
+use crate::checks::{
+    Finding, Severity,
+    shown::{self, clipped},
+};
 
 /// What is more than this many times legacy's is told.
 const RATIO: i64 = 3;
@@ -89,13 +92,13 @@ fn lost_index(relation: &Relation, index: &Index, candidate: &Catalog) -> Findin
     };
     let message = format!(
         "legacy reads the table through index {} ({}); the candidate reads all of it, and {advice}",
-        clip(&index.name),
+        shown::name(&index.name),
         columns(index)
     );
     let blocks = candidate.table(relation).map_or(0, |table| table.blocks);
     let is_right = state == "unused" && blocks <= SMALL_BLOCKS;
     let finding = Finding::new(&INDEX_SCAN_LOST, relation.to_string(), message)
-        .with("index", clip(&index.name))
+        .with("index", shown::name(&index.name))
         .with("columns", columns(index))
         .with("candidateIndex", state)
         .with("candidateBlocks", blocks);
@@ -121,8 +124,8 @@ fn sorts(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option
     (after > before).then(|| {
         let message = format!("the candidate sorts in {after} places, legacy in {before}");
         Finding::new(&SORT_ADDED, statement.object.clone(), message)
-            .with("legacy", clipped(&legacy.shape()))
-            .with("candidate", clipped(&candidate.shape()))
+            .with("legacy", clipped(&legacy.shape(), MAX_SHAPE))
+            .with("candidate", clipped(&candidate.shape(), MAX_SHAPE))
     })
 }
 
@@ -130,7 +133,11 @@ fn sorts(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option
 fn join_order(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option<Finding> {
     let (before, after) = (legacy.plan.join_order(), candidate.plan.join_order());
     (before != after && legacy.plan.relations() == candidate.plan.relations()).then(|| {
-        let message = format!("legacy joins {}; the candidate {}", clipped(&before), clipped(&after));
+        let message = format!(
+            "legacy joins {}; the candidate {}",
+            clipped(&before, MAX_SHAPE),
+            clipped(&after, MAX_SHAPE)
+        );
         Finding::new(&JOIN_ORDER_CHANGED, statement.object.clone(), message)
     })
 }
@@ -138,7 +145,7 @@ fn join_order(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> O
 fn shape(statement: &Statement, legacy: Side<'_>, candidate: Side<'_>) -> Option<Finding> {
     let (before, after) = (legacy.shape(), candidate.shape());
     (before != after).then(|| {
-        let (before, after) = (clipped(&before), clipped(&after));
+        let (before, after) = (clipped(&before, MAX_SHAPE), clipped(&after, MAX_SHAPE));
         let message = format!("legacy: {before}; candidate: {after}");
         Finding::new(&PLAN_CHANGED, statement.object.clone(), message)
     })
@@ -169,14 +176,6 @@ pub(super) fn buffers(statement: &Statement, legacy: &Node, candidate: &Node) ->
 
 fn is_much_more(before: i64, after: i64) -> bool {
     after > before.saturating_mul(RATIO) && after.saturating_sub(before) > FLOOR
-}
-
-fn clipped(shape: &str) -> String {
-    let mut text: String = shape.chars().filter(|c| !c.is_control()).take(MAX_SHAPE).collect();
-    if shape.chars().count() > MAX_SHAPE {
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

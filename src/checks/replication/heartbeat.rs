@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use super::{Both, LAG_TIME, LAG_UNKNOWN, one, unexpected};
 use crate::{
     api::Heartbeat,
-    checks::{Finding, Trouble, names::clip, reading::Reading},
+    checks::{Finding, Trouble, reading::Reading, shown::shown},
     duration,
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn ask(
         tokio::try_join!(latest(heartbeat, &both.legacy), latest(heartbeat, &both.candidate))?;
     let now_ms: i64 =
         one(&both.legacy, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8", &[]).await?;
-    let object = clip(&heartbeat.table);
+    let object = shown(&heartbeat.table);
     Ok(judge(legacy, candidate, now_ms, max_lag)
         .map(|finding| match finding {
             Verdict::Unknown(why) => {

@@ -9,7 +9,7 @@ use super::{
     slot::{self, Slot},
     tables, unexpected,
 };
-use crate::checks::{Asking, Finding, Severity, Trouble, names::clip};
+use crate::checks::{Asking, Finding, Severity, Trouble, shown};
 
 /// Most subscriptions of a database that are looked at.
 const MAX_SUBSCRIPTIONS: usize = 1000;
@@ -83,17 +83,17 @@ async fn follow(
         match slot {
             None => {
                 return Ok(Lag::unknown(
-                    &clip(&subscription.name),
+                    &shown::name(&subscription.name),
                     "legacy does not have the subscription's slot",
                 ));
             }
             Some(slot) if slot.is_lost() => {
-                return Ok(Lag::unknown(&clip(&subscription.name), "its slot is lost"));
+                return Ok(Lag::unknown(&shown::name(&subscription.name), "its slot is lost"));
             }
             Some(slot) => names.push(slot.name.clone()),
         }
     }
-    let object = ours.iter().map(|s| clip(&s.name)).collect::<Vec<_>>().join(", ");
+    let object = ours.iter().map(|s| shown::name(&s.name)).collect::<Vec<_>>().join(", ");
     lag::measure(&Follower::Slots(names), &object, both, bounds, asking).await
 }
 
@@ -103,7 +103,7 @@ fn judge(
     publications: &[Publication],
     is_caught_up: bool,
 ) -> Vec<Finding> {
-    let object = clip(&subscription.name);
+    let object = shown::name(&subscription.name);
     let mut findings = Vec::new();
     let mut find = |kind, message: String| findings.push(Finding::new(kind, object.clone(), message));
     if !subscription.is_enabled {
@@ -117,13 +117,13 @@ fn judge(
     match &subscription.slot {
         None => find(&SLOT_MISSING, "the subscription has no slot (slot_name = NONE)".to_owned()),
         Some(name) if !slots.iter().any(|slot| slot.name == *name) => {
-            find(&SLOT_MISSING, format!("legacy's database has no slot {}", clip(name)));
+            find(&SLOT_MISSING, format!("legacy's database has no slot {}", shown::name(name)));
         }
         Some(_) => {}
     }
     for name in &subscription.publications {
         if !publications.iter().any(|publication| publication.name == *name) {
-            find(&PUBLICATION_MISSING, format!("legacy has no publication {}", clip(name)));
+            find(&PUBLICATION_MISSING, format!("legacy has no publication {}", shown::name(name)));
         }
     }
     if let Some(errors) = subscription.errors.filter(|errors| *errors > 0) {
@@ -143,7 +143,7 @@ fn judge(
 fn partial(publication: &Publication) -> Option<Finding> {
     (!publication.left_out.is_empty()).then(|| {
         let message = format!("the publication leaves out {}", publication.left_out.join(", "));
-        Finding::new(&PARTLY_PUBLISHED, clip(&publication.name), message)
+        Finding::new(&PARTLY_PUBLISHED, shown::name(&publication.name), message)
     })
 }
 

@@ -7,7 +7,7 @@ use super::{
     lag::{self, Follower},
     one, slot, unexpected,
 };
-use crate::checks::{Asking, Finding, Severity, Trouble, names::qualified};
+use crate::checks::{Asking, Finding, Severity, Trouble, shown::qualified};
 
 /// What findings are about that have no object of their own.
 const OBJECT: &str = "standby";

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use super::{
     Both, Bounds, SLOT_AT_RISK, SLOT_INACTIVE, SLOT_LOST, WAL_RETAINED, lag::END_OF_WAL, size, unexpected,
 };
-use crate::checks::{Finding, Trouble, names::clip};
+use crate::checks::{Finding, Trouble, shown};
 
 /// A slot, as legacy has it.
 pub(super) struct Slot {
@@ -24,7 +24,7 @@ impl Slot {
     pub(super) fn judge(&self, bounds: &Bounds) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut find = |kind, message: String| {
-            let finding = Finding::new(kind, clip(&self.name), message);
+            let finding = Finding::new(kind, shown::name(&self.name), message);
             findings.push(match self.retained_bytes {
                 Some(bytes) => finding.with("retainedBytes", bytes),
                 None => finding,

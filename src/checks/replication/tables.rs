@@ -12,7 +12,7 @@ use super::{
     Both, LARGE_OBJECTS, MATERIALIZED_VIEWS, PARTLY_PUBLISHED, REPLICA_IDENTITY_MISSING, SEQUENCES,
     TABLE_NOT_COPIED, TABLE_NOT_PUBLISHED, UNLOGGED_TABLE, unexpected,
 };
-use crate::checks::{Finding, Severity, Trouble, names::qualified};
+use crate::checks::{Finding, Severity, Trouble, shown::qualified};
 
 /// What was found about tables.
 pub(super) struct Tables {
