@@ -24,12 +24,13 @@ pub use stage::{
 };
 pub use status::{
     ActiveNow, BaselineRecord, BindingRecord, CheckResult, DatabaseRolloutStatus, Failure, FinalValidation,
-    HistoryEntry, Intent, LoadResult, Phase, PrerequisitesRecord, PreservedLegacy, Recorded, Rollback,
-    RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
+    HistoryEntry, Intent, LoadComparison, LoadResult, Phase, PrerequisitesRecord, PreservedLegacy, Recorded,
+    Rollback, RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline, Verdict,
 };
 pub use traffic::{
-    ArrivalProcess, Baseline, ChoiceParameter, IntegerParameter, LatencyLimits, Load, Parameter, RatePoint,
-    SampleParameter, Script, SequenceParameter, Skew, Statement, Traffic, TransactionStatement,
+    ArrivalProcess, Baseline, ChoiceParameter, Guard, IntegerParameter, LatencyLimits, Load, LoadMode,
+    MaxIncreasePercent, Parameter, RatePoint, SampleParameter, Script, SequenceParameter, Skew, Statement,
+    Traffic, TransactionStatement,
 };
 
 /// The pattern of a duration such as `90s`, `5m` or `1h30m`. Whether it is above zero is a CEL rule where it matters.

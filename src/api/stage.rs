@@ -36,7 +36,7 @@ pub struct Stage {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<Check>,
-    /// Load on the candidate, after the checks and before the promotion.
+    /// Load on legacy and candidate, after the checks and before the promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
     /// `Manual`: promoted only after the stage's name was added to `spec.approvedStages`.

@@ -10,7 +10,7 @@ mod load;
 mod parameter;
 mod shape;
 
-pub use load::{Baseline, LatencyLimits, Load};
+pub use load::{Baseline, Guard, LatencyLimits, Load, LoadMode, MaxIncreasePercent};
 pub use parameter::{ChoiceParameter, IntegerParameter, Parameter, SampleParameter, SequenceParameter, Skew};
 pub use shape::{ArrivalProcess, RatePoint};
 

@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{Baseline, Check, Configuration, DatabaseRolloutSpec, Load, Prerequisite, Stage, Traffic},
+    api::{
+        Baseline, Check, Configuration, DatabaseRolloutSpec, Load, LoadMode, Prerequisite, Stage, Traffic,
+    },
     checks::{Moment, Sides},
     cluster::{ClusterReader, Namespace, Reports, Snapshot},
     duration,
     engine::{AttemptId, AttemptScope, Report},
-    load::LoadSpec,
+    load::{LoadSpec, Targets},
     postgres::{ConnectionUri, Roles, Target},
 };
 
@@ -44,8 +46,8 @@ enum Work {
         groups: Vec<Asked>,
     },
     Load {
-        spec: LoadSpec,
-        target: Target,
+        spec: Box<LoadSpec>,
+        targets: Targets,
     },
     ProbeLegacy {
         target: Target,
@@ -129,14 +131,20 @@ fn prepare(
         AttemptScope::Load(name) => {
             let load = stage(spec, name)?.load.as_ref().ok_or("the stage has no load")?;
             let candidate = spec.candidate.as_ref().ok_or("there is no candidate to load")?;
-            Work::Load { spec: stage_load(spec, load, snapshot, id)?, target: target(snapshot, candidate)? }
+            let candidate = target(snapshot, candidate)?;
+            let targets = match load.mode {
+                LoadMode::Candidate => Targets::Candidate(candidate),
+                LoadMode::Duet => {
+                    let legacy = target(snapshot, &spec.legacy)?.into();
+                    Targets::Duet { legacy, candidate: candidate.into() }
+                }
+            };
+            Work::Load { spec: stage_load(spec, load, snapshot, id)?.into(), targets }
         }
         AttemptScope::Baseline => {
             let baseline = spec.baseline.as_ref().ok_or("there is no baseline to measure")?;
-            Work::Load {
-                spec: baseline_load(spec, baseline, snapshot, id)?,
-                target: target(snapshot, &spec.legacy)?,
-            }
+            let targets = Targets::Legacy(target(snapshot, &spec.legacy)?);
+            Work::Load { spec: baseline_load(spec, baseline, snapshot, id)?.into(), targets }
         }
         AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
     })

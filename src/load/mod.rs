@@ -45,7 +45,7 @@ pub use model::{TrafficError, check};
 pub(crate) use parameter::Value;
 pub(crate) use script::statements_of;
 pub use script::{ScriptError, from_pgbench};
-pub use spec::{DEFAULT_STATEMENT_TIMEOUT, LoadSpec, LoadSpecError};
+pub use spec::{DEFAULT_STATEMENT_TIMEOUT, Guard, LoadSpec, LoadSpecError, Share};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
 
 use driver::Books;
@@ -89,30 +89,43 @@ pub struct ClassResult {
     pub p99_us: Option<u64>,
 }
 
-/// What a load came to, for the whole and for each class.
+/// Where the load goes.
 #[derive(Debug, Clone)]
-pub struct LoadReport {
-    /// The whole, and the verdict.
+pub enum Targets {
+    /// To what the application runs on today: a baseline.
+    Legacy(Target),
+    /// To what it moves to, which is held against absolute limits.
+    Candidate(Target),
+    /// To both, and the candidate is held against legacy as well.
+    Duet {
+        /// What the application runs on today.
+        legacy: Box<Target>,
+        /// What it moves to.
+        candidate: Box<Target>,
+    },
+}
+
+/// What a load came to.
+#[derive(Debug, Clone)]
+pub struct LoadOutcome {
+    /// For the status.
     pub result: LoadResult,
+    /// The whole of it.
+    pub report: report::LoadReport,
     /// In the model's order; empty where nothing ran.
     pub classes: Vec<ClassResult>,
 }
 
-/// Puts the load on `target` and judges what was measured. Takes the schedule's length, a few seconds to connect, and
+/// Puts the load on and judges what was measured. Takes the schedule's length, a few seconds to connect, and
 /// at most 5 s and the statement timeout to drain. Dropping the future ends the load and closes its connections.
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
-pub async fn run(spec: &LoadSpec, target: &Target, progress: watch::Sender<LoadProgress>) -> LoadResult {
-    run_by_class(spec, target, progress).await.result
-}
-
-/// The same as [`run`], and tells what each class came to.
-pub async fn run_by_class(
-    spec: &LoadSpec,
-    target: &Target,
-    progress: watch::Sender<LoadProgress>,
-) -> LoadReport {
+pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
     let started = Instant::now();
+    let target = match targets {
+        Targets::Legacy(target) | Targets::Candidate(target) => target,
+        Targets::Duet { candidate, .. } => candidate,
+    };
     let (mut result, classes) = match Box::pin(driver::drive(spec, target, &progress)).await {
         Ok(books) => (report(&books, spec), by_class(&books)),
         Err(not_run) => {
@@ -124,7 +137,7 @@ pub async fn run_by_class(
     result.seed = spec.seed.cast_signed();
     result.finished_at = Some(MicroTime(jiff::Timestamp::now()));
     result.duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-    LoadReport { result, classes }
+    LoadOutcome { result, report: report::LoadReport::default(), classes }
 }
 
 fn by_class(books: &Books) -> Vec<ClassResult> {

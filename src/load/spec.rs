@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use super::{
     course::{Course, ShapeError},
+    duet::{Margin, MarginTooSmall, Percentile, Rules},
     model::{self, TrafficError},
     verdict::{ErrorLimit, LatencyLimitsUs},
 };
 use crate::{
-    api::{Baseline, LatencyLimits, Load, Traffic},
+    api::{self, Access, Baseline, LatencyLimits, Load, MaxIncreasePercent, Traffic},
     duration::{self, DurationError},
 };
 
 /// Longest that a statement may run, unless set otherwise.
 pub const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest warm-up of a duet; a short one has a sixth of its length.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(10);
 
 /// A load, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,18 +31,62 @@ pub struct LoadSpec {
     pub rate: u32,
     /// How the rate changes over time, and how arrivals follow each other.
     pub course: Course,
-    /// Length of the schedule.
+    /// How long is measured, at least, unless the candidate fails earlier.
     pub duration: Duration,
-    /// Connections that it is spread over.
+    /// When a duet ends, whether or not it has a verdict.
+    pub longest: Duration,
+    /// What a duet discards at its beginning, before `duration`.
+    pub warm_up: Duration,
+    /// Connections to each side that it is spread over.
     pub connections: usize,
+    /// Of the schedule, where other processes carry out the rest.
+    pub share: Share,
+    /// How a duet is judged, and how long it takes at most.
+    pub rules: Rules,
+    /// Whether statements that write may be carried out on legacy in a duet.
+    pub legacy_access: Access,
+    /// What is left to the application.
+    pub guard: Guard,
     /// Highest acceptable latencies.
     pub max_latency: LatencyLimitsUs,
     /// Highest acceptable share of failed statements.
     pub max_error: ErrorLimit,
+    /// Fewest acceptable answers per second.
+    pub min_throughput: Option<u32>,
     /// Longest that a statement may run; longer counts as a timeout.
     pub statement_timeout: Duration,
     /// Of the schedule: the same seed gives the same arrivals and parameters.
     pub seed: u64,
+}
+
+/// A part of one schedule: every `count`th arrival, from the one numbered `index` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// From 0.
+    pub index: u32,
+    /// At least 1.
+    pub count: u32,
+}
+
+impl Share {
+    /// The whole schedule.
+    pub const ALL: Self = Self { index: 0, count: 1 };
+}
+
+/// What a load leaves to the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Connections that must stay free on each server.
+    pub free_connections: u32,
+    /// The load ends when legacy's 95th percentile stays above this; without it, a bound is taken from the warm-up.
+    pub legacy_p95: Option<Duration>,
+}
+
+impl Guard {
+    fn new(guard: &api::Guard) -> Result<Self, LoadSpecError> {
+        let bound = guard.legacy_p95.as_deref().map(|text| parse("guard.legacyP95", text)).transpose()?;
+        Ok(Self { free_connections: u32::try_from(guard.free_connections).unwrap_or(0), legacy_p95: bound })
+    }
 }
 
 /// Why a load or a baseline of the spec can't be run.
@@ -61,6 +109,14 @@ pub enum LoadSpecError {
     /// The number of connections is not positive.
     #[error("the load needs at least one connection")]
     Connections,
+    /// A limit of the increase makes no margin.
+    #[error("maxIncreasePercent.{percentile}: {error}")]
+    Margin {
+        /// Of which percentile.
+        percentile: &'static str,
+        /// Why.
+        error: MarginTooSmall,
+    },
     /// The shape can't be followed.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -72,11 +128,22 @@ pub enum LoadSpecError {
 impl LoadSpec {
     /// The load of a stage.
     pub fn from_load(load: &Load, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
+        let spec = Self::new(traffic, load.rate, &load.duration, load.connections, seed)?;
+        let longest = load.max_duration.as_deref().map(|text| parse("maxDuration", text)).transpose()?;
+        let longest = longest.unwrap_or(spec.duration).max(spec.duration);
         Ok(Self {
+            longest,
             max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
             max_error: ErrorLimit::parse(&load.max_error_percent).ok_or(LoadSpecError::ErrorLimit)?,
+            min_throughput: load.min_throughput.and_then(|least| u32::try_from(least).ok()),
             course: Course::new(&load.shape, load.arrivals)?,
-            ..Self::new(traffic, load.rate, &load.duration, load.connections, seed)?
+            rules: with_margins(
+                Rules::lasting(spec.duration, longest),
+                load.max_increase_percent.unwrap_or_default(),
+            )?,
+            legacy_access: load.legacy_access,
+            guard: Guard::new(&load.guard)?,
+            ..spec
         })
     }
 
@@ -96,21 +163,47 @@ impl LoadSpec {
         seed: u64,
     ) -> Result<Self, LoadSpecError> {
         model::check(traffic)?;
+        let duration = parse("duration", length)?;
         Ok(Self {
             traffic: traffic.clone(),
             rate: u32::try_from(rate).ok().filter(|rate| *rate > 0).ok_or(LoadSpecError::Rate)?,
             course: Course::default(),
-            duration: parse("duration", length)?,
+            duration,
+            longest: duration,
+            warm_up: (duration / 6).min(LONGEST_WARM_UP),
             connections: usize::try_from(connections)
                 .ok()
                 .filter(|n| *n > 0)
                 .ok_or(LoadSpecError::Connections)?,
+            share: Share::ALL,
+            rules: Rules::lasting(duration, duration),
+            legacy_access: Access::ReadOnly,
+            guard: Guard::new(&api::Guard::default())?,
             max_latency: LatencyLimitsUs::default(),
             max_error: ErrorLimit::ONE_PERCENT,
+            min_throughput: None,
             statement_timeout: DEFAULT_STATEMENT_TIMEOUT,
             seed,
         })
     }
+}
+
+/// A pass needs evidence of less than the margin of failure and this.
+const ROOM_TO_PASS: f64 = 0.05;
+
+fn with_margins(mut rules: Rules, limits: MaxIncreasePercent) -> Result<Rules, LoadSpecError> {
+    for (name, percentile, limit) in [
+        ("p50", Percentile::P50, limits.p50),
+        ("p95", Percentile::P95, limits.p95),
+        ("p99", Percentile::P99, limits.p99),
+    ] {
+        let Some(percent) = limit else { continue };
+        let fail = f64::from(percent) / 100.0;
+        let margin = Margin::new(fail, fail + ROOM_TO_PASS)
+            .map_err(|error| LoadSpecError::Margin { percentile: name, error })?;
+        rules = rules.with_margin(percentile, margin);
+    }
+    Ok(rules)
 }
 
 fn parse(field: &'static str, text: &str) -> Result<Duration, LoadSpecError> {
@@ -132,7 +225,7 @@ fn latency_limits(limits: &LatencyLimits) -> Result<LatencyLimitsUs, LoadSpecErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Access, ArrivalProcess, RatePoint, Statement};
+    use crate::api::{ArrivalProcess, LoadMode, RatePoint, Statement};
 
     fn traffic() -> Traffic {
         let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
@@ -147,11 +240,18 @@ mod tests {
     fn load() -> Load {
         Load {
             traffic: "t".to_owned(),
+            mode: LoadMode::Duet,
             rate: 300,
             shape: vec![],
             arrivals: ArrivalProcess::Poisson,
             duration: "1m".to_owned(),
+            max_duration: None,
             connections: 20,
+            parallelism: 1,
+            max_increase_percent: None,
+            min_throughput: None,
+            legacy_access: Access::ReadOnly,
+            guard: api::Guard::default(),
             max_latency: Some(LatencyLimits { p50: None, p95: Some("1s500ms".to_owned()), p99: None }),
             max_error_percent: "0.1".to_owned(),
         }
@@ -185,6 +285,9 @@ mod tests {
             let message = LoadSpec::from_load(&load, &traffic(), 7).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         };
+        let increase = MaxIncreasePercent { p95: Some(1), ..MaxIncreasePercent::default() };
+        refused(Load { max_increase_percent: Some(increase), ..load() }, "maxIncreasePercent.p95: a margin");
+        refused(Load { max_duration: Some("1".to_owned()), ..load() }, "maxDuration can't be read");
         refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
         refused(Load { rate: 0, ..load() }, "rate");
         refused(Load { connections: -1, ..load() }, "connection");

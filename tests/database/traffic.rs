@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     fake,
-    load::{assert_conserves, assert_verdict, int, run, spec, statement, stocked},
+    load::{assert_conserves, assert_verdict, candidate, int, run, spec, statement, stocked},
     postgres::{Database, Server, assert_shows_no_secret},
     sql::number,
 };
@@ -36,7 +36,7 @@ fn transaction(parts: Vec<(&str, Vec<Parameter>)>) -> Statement {
 
 /// The load's result, and what each class came to.
 pub async fn run_by_class(spec: &LoadSpec, target: &Target) -> (LoadResult, Vec<ClassResult>) {
-    let report = load::run_by_class(spec, target, watch::channel(LoadProgress::default()).0).await;
+    let report = load::run(spec, &candidate(target), watch::channel(LoadProgress::default()).0).await;
     assert_shows_no_secret(&report);
     assert_conserves(&report.result);
     let sum =

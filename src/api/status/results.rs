@@ -89,9 +89,38 @@ pub struct LoadResult {
     /// The SQLSTATE classes of the failures, with their numbers, most frequent first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_classes: Vec<String>,
+    /// The candidate against legacy, worst first, at most eight; the report has all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comparison: Vec<LoadComparison>,
+    /// Whether legacy and candidate felt the same noise; only of a duet, and only where it could be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_shared: Option<bool>,
+    /// Where the whole report is: a ConfigMap and its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<MicroTime>,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
+}
+
+/// A percentile of the candidate against legacy's.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadComparison {
+    /// The statement class; `all` for all of them together.
+    pub class: String,
+    /// `p50`, `p95` or `p99`.
+    pub percentile: String,
+    /// Candidate by legacy, in thousandths.
+    pub ratio_permille: i64,
+    /// Lower end of the interval around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_permille: Option<i64>,
+    /// Upper end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_permille: Option<i64>,
+    /// Its own verdict.
+    pub verdict: Verdict,
 }

@@ -37,9 +37,10 @@ pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
             checks_report(publish(reports, keyed(&Reports::key_of_soak, &asked.stage, answers)).await)
         }
         Work::Final { groups } => validate(&groups, reports).await,
-        Work::Load { spec, target } => {
+        Work::Load { spec, targets } => {
             let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
-            Report { load: Some(load::run(&spec, &target, progress).await), ..Report::default() }
+            let outcome = Box::pin(load::run(&spec, &targets, progress)).await;
+            Report { load: Some(outcome.result), ..Report::default() }
         }
         Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
         Work::Impossible { name, why } => impossible(name, &why),

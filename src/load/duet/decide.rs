@@ -66,7 +66,7 @@ pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rule
     (judged.noise, judged.paired) = pair(evidence, seconds);
     if let Some((look, is_last)) = look {
         judged.standings = standings(evidence, &judged.paired, seconds, look, rules);
-        judged.verdict = conclude(&judged.paired, &judged.standings, is_last);
+        judged.verdict = conclude(&judged.paired, &judged.standings, rules.may_pass(look), is_last);
     }
     if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
         && let Some(bet) = early::betting(&judged.paired, rules)
@@ -100,7 +100,7 @@ fn standings(
     latencies.chain(failures).collect()
 }
 
-fn conclude(paired: &[Paired], standings: &[Standing], is_last: bool) -> LookVerdict {
+fn conclude(paired: &[Paired], standings: &[Standing], may_pass: bool, is_last: bool) -> LookVerdict {
     let is_hindered = standings.iter().enumerate().any(|(index, standing)| match standing {
         Standing::Open => true,
         // Of what there is too little of, only the medians must be there, and the failures of all.
@@ -110,11 +110,11 @@ fn conclude(paired: &[Paired], standings: &[Standing], is_last: bool) -> LookVer
         },
         Standing::Worse | Standing::NotWorse => false,
     });
-    match (standings.contains(&Standing::Worse), is_hindered, is_last) {
-        (true, _, _) => LookVerdict::Fail,
-        (false, false, _) => LookVerdict::Pass,
-        (false, true, false) => LookVerdict::Continue,
-        (false, true, true) => LookVerdict::Inconclusive,
+    match (standings.contains(&Standing::Worse), is_hindered) {
+        (true, _) => LookVerdict::Fail,
+        (false, false) if may_pass => LookVerdict::Pass,
+        (false, _) if is_last => LookVerdict::Inconclusive,
+        (false, _) => LookVerdict::Continue,
     }
 }
 

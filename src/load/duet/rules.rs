@@ -47,6 +47,8 @@ pub struct Rules {
     margins: [Margin; 3],
     /// In seconds, increasing; not empty.
     looks: Vec<u32>,
+    /// The first look that may be a `Pass`.
+    first_pass: usize,
 }
 
 /// Failed calls, as a share of all: more than this beyond legacy's share fails.
@@ -72,17 +74,22 @@ const PERCENTILE_PARTS: [f64; 3] = [0.06, 0.42, 0.52];
 const LOOK_PARTS: [f64; 2] = [0.1, 0.7];
 
 impl Rules {
-    /// The defaults for a duet of at most `longest`: looks after 60, 120 and 240 s, then after every doubling, and
-    /// at the end.
+    /// The defaults for a duet that takes `duration`, and at most `longest` where it can't be told by then: looks after
+    /// 60, 120 and 240 s, then after every doubling, after `duration`, and at the end. `Pass` not before `duration`
+    /// and never before 60 s.
     #[must_use]
-    pub fn lasting(longest: Duration) -> Self {
-        let end = u32::try_from(longest.as_secs()).unwrap_or(LONGEST).clamp(LOOKS[0], LONGEST);
+    pub fn lasting(duration: Duration, longest: Duration) -> Self {
+        let seconds = |of: Duration| u32::try_from(of.as_secs()).unwrap_or(LONGEST).clamp(LOOKS[0], LONGEST);
+        let (due, end) = (seconds(duration), seconds(longest.max(duration)));
         let mut looks: Vec<_> = std::iter::successors(Some(LOOKS[0]), |look| Some(look * 2))
             .take_while(|look| *look < end)
+            .chain([due, end])
             .collect();
-        looks.push(end);
+        looks.sort_unstable();
+        looks.dedup();
+        let first_pass = looks.iter().position(|look| *look >= due).unwrap_or(0);
         let margin = |fail, pass| Margin { fail, pass };
-        Self { margins: [margin(0.05, 0.10), margin(0.05, 0.10), margin(0.10, 0.15)], looks }
+        Self { margins: [margin(0.05, 0.10), margin(0.05, 0.10), margin(0.10, 0.15)], looks, first_pass }
     }
 
     /// With another margin.
@@ -121,8 +128,13 @@ impl Rules {
         part(look) / (0..self.looks.len()).map(part).sum::<f64>()
     }
 
+    /// Whether that look may be a `Pass`.
+    pub(super) fn may_pass(&self, look: usize) -> bool {
+        look >= self.first_pass
+    }
+
     pub(super) fn pass_alpha(&self) -> f64 {
-        PASS_ALPHA / number(self.looks.len())
+        PASS_ALPHA / number(self.looks.len() - self.first_pass)
     }
 
     /// For the comparison of latencies that has that share of all.
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn lasting(seconds: u64) -> Rules {
-        Rules::lasting(Duration::from_secs(seconds))
+        Rules::lasting(Duration::from_secs(60), Duration::from_secs(seconds))
     }
 
     #[test]
@@ -180,6 +192,14 @@ mod tests {
             [None, Some((0, false)), None, None]
         );
         assert_eq!([120, 500].map(|second| rules.look_at(second)), [Some((1, true)); 2]);
+    }
+
+    #[test]
+    fn nothing_passes_before_it_has_taken_as_long_as_it_was_asked_to() {
+        let rules = Rules::lasting(Duration::from_secs(180), Duration::from_secs(300));
+        assert_eq!(rules.looks, [60, 120, 180, 240, 300]);
+        assert_eq!([0, 1, 2, 3, 4].map(|look| rules.may_pass(look)), [false, false, true, true, true]);
+        assert!((rules.pass_alpha() - PASS_ALPHA / 3.0).abs() < 1e-12);
     }
 
     #[test]
