@@ -9,14 +9,17 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 
-use super::{target::target, traffic_file};
+use super::{
+    exit_code,
+    side::{CANDIDATE, LEGACY, named},
+    traffic_file,
+};
 use crate::{
-    api::{AcceptedFinding, Check, Traffic, Verdict},
+    api::{AcceptedFinding, Check, Traffic},
     checks::{self, CheckReport, Moment, NoCluster, Progress, Sides},
-    postgres::Target,
 };
 
 mod kind;
@@ -131,42 +134,4 @@ fn plans_traffic(check: &mut Check) -> anyhow::Result<Vec<Traffic>> {
     let traffic = traffic_file::read(Path::new(named))?;
     named.clone_from(&traffic.name);
     Ok(vec![traffic])
-}
-
-/// How a side is named: as an option and as an environment variable.
-type Names = (&'static str, &'static str);
-
-const LEGACY: Names = ("legacy", "CUTOVER_LEGACY_URI");
-const CANDIDATE: Names = ("candidate", "CUTOVER_CANDIDATE_URI");
-
-/// A side, by its option, else by the manifest, else by the environment: what was exported for another day must not
-/// silently be asked in place of what a manifest names. Says which database it is.
-fn named(
-    option: Option<&String>,
-    (name, variable): Names,
-    of_manifest: impl FnOnce() -> anyhow::Result<Option<Target>>,
-) -> anyhow::Result<Option<Target>> {
-    let side = match option {
-        Some(uri) => Some(target(uri).with_context(|| format!("--{name}"))?),
-        None => match of_manifest()? {
-            Some(target) => Some(target),
-            None => match std::env::var(variable) {
-                Ok(uri) => Some(target(&uri).with_context(|| variable)?),
-                Err(_) => None,
-            },
-        },
-    };
-    if let Some(side) = &side {
-        eprintln!("{name}: {}", side.uri.endpoint());
-    }
-    Ok(side)
-}
-
-fn exit_code(verdict: Verdict) -> ExitCode {
-    ExitCode::from(match verdict {
-        Verdict::Pass | Verdict::Warn => 0,
-        Verdict::Fail => 1,
-        Verdict::Error => 2,
-        Verdict::Inconclusive => 3,
-    })
 }

@@ -3,7 +3,9 @@
 mod check;
 mod controller;
 mod crd;
+mod load;
 mod logging;
+mod side;
 mod target;
 mod traffic;
 mod traffic_file;
@@ -13,6 +15,8 @@ use std::{io::ErrorKind, process::ExitCode};
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
+
+use crate::api::Verdict;
 
 /// Moves applications between database configurations, in validated and reversible stages.
 #[derive(Parser)]
@@ -28,6 +32,8 @@ enum Command {
     Controller(controller::Options),
     /// Ask the checks of a stage, without a cluster.
     Check(Box<check::Options>),
+    /// Put load on two databases side by side, or on one, and judge what they answer.
+    Load(Box<load::Options>),
     /// Make traffic models.
     Traffic(traffic::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
@@ -44,6 +50,7 @@ impl Cli {
         let (result, trouble) = match self.command {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
+            Command::Load(options) => (load::run(&options), 2),
             Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
             Command::Tune(options) => (tune::run(&options), 2),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
@@ -60,6 +67,16 @@ impl Cli {
             ExitCode::from(trouble)
         })
     }
+}
+
+/// Of a command that measures: 0 pass or warn, 1 fail, 2 could not run, 3 inconclusive.
+fn exit_code(verdict: Verdict) -> ExitCode {
+    ExitCode::from(match verdict {
+        Verdict::Pass | Verdict::Warn => 0,
+        Verdict::Fail => 1,
+        Verdict::Error => 2,
+        Verdict::Inconclusive => 3,
+    })
 }
 
 /// kube and the database sessions share one rustls; this makes its one provider explicit.

@@ -85,6 +85,12 @@ impl Course {
         area + from.1 * (length - from.0).max(0.0)
     }
 
+    /// The same course, begun so much later; until then the rate is that of its first point.
+    pub(super) fn delayed(mut self, by: Duration) -> Self {
+        self.points.iter_mut().for_each(|(at, _)| *at += by.as_secs_f64());
+        self
+    }
+
     pub(super) fn process(&self) -> ArrivalProcess {
         self.process
     }

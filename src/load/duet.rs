@@ -12,6 +12,7 @@ mod decide;
 mod early;
 mod evidence;
 mod failures;
+mod figures;
 mod look;
 mod noise;
 mod paired;
@@ -20,12 +21,13 @@ mod rules;
 mod signed_rank;
 mod weighted;
 
-pub use decide::decide;
+pub use decide::{compare, decide, gross_failures};
 pub use evidence::{Arm, Percentile};
+pub use figures::Figures;
 pub use look::{Comparison, LatencyFigures, Look, LookVerdict, Metric, Standing};
 pub use noise::Noise;
 pub use recording::{Ended, Recording, RecordingError};
-pub use rules::{Margin, MarginTooSmall, Rules};
+pub use rules::{Margin, MarginTooSmall, Margins, Rules};
 
 /// Counts of this module stay far below 2^32, where the conversion is exact.
 fn number(count: usize) -> f64 {

@@ -45,8 +45,13 @@ impl Latencies {
     /// The latency that `percent` of all statements stayed within, if `failed` more of them were slower than all that
     /// were recorded. `None` where that many did not come back at all.
     pub(super) fn percentile_us(&self, percent: u64, failed: u64) -> Option<u64> {
+        self.share_us(percent * 100, failed)
+    }
+
+    /// The same of a share in ten-thousandths.
+    pub(super) fn share_us(&self, share: u64, failed: u64) -> Option<u64> {
         let all = self.count() + failed;
-        let rank = (all * percent).div_ceil(100).max(1);
+        let rank = (all * share).div_ceil(10_000).max(1);
         if rank > self.count() { None } else { Some(self.at_rank(rank)) }
     }
 

@@ -1,7 +1,7 @@
 //! What became of the arrivals.
 //!
 //! Keeps the books: every arrival that was taken up is recorded once, as an answer, an error or a timeout, with its
-//! latency from the moment it was due, for the whole and for its class. Decides when so much fails that going on would only add to the damage.
+//! latency from the moment it was due. Decides when so much fails that going on would only add to the damage.
 //! Pure: never looks at a clock, and never decides whether the result is good enough.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -50,44 +50,12 @@ pub(super) struct Tally {
     /// The same, from the sending: what is left is waiting for a free connection.
     pub(super) service: Latencies,
     pub(super) lag: Latencies,
-    /// Each class by itself, in the model's order.
-    pub(super) classes: Vec<ClassTally>,
     labels: BTreeMap<String, u64>,
 }
 
-/// The books of one class.
-#[derive(Debug, Clone)]
-pub(super) struct ClassTally {
-    pub(super) ok: u64,
-    pub(super) errors: u64,
-    pub(super) timeouts: u64,
-    /// Of answers and timeouts, from the scheduled arrival.
-    pub(super) latency: Latencies,
-}
-
-impl ClassTally {
-    fn new() -> Result<Self, CreationError> {
-        Ok(Self { ok: 0, errors: 0, timeouts: 0, latency: Latencies::new()? })
-    }
-
-    fn record(&mut self, outcome: &Outcome, latency: Duration) {
-        match outcome {
-            Outcome::Ok => self.ok += 1,
-            Outcome::Timeout => self.timeouts += 1,
-            Outcome::Error(_) => {
-                self.errors += 1;
-                return;
-            }
-        }
-        self.latency.record(latency);
-    }
-}
-
 impl Tally {
-    /// For a model with so many classes.
-    pub(super) fn new(classes: usize) -> Result<Self, CreationError> {
+    pub(super) fn new() -> Result<Self, CreationError> {
         Ok(Self {
-            classes: (0..classes).map(|_| ClassTally::new()).collect::<Result<_, _>>()?,
             ok: 0,
             errors: 0,
             timeouts: 0,
@@ -98,13 +66,9 @@ impl Tally {
         })
     }
 
-    /// Books one arrival of a class. `timeout` is what a timeout is recorded at, at least.
-    pub(super) fn record(&mut self, class: usize, outcome: Outcome, times: Times, timeout: Duration) {
+    /// Books one arrival. `timeout` is what a timeout is recorded at, at least.
+    pub(super) fn record(&mut self, outcome: Outcome, times: Times, timeout: Duration) {
         self.lag.record(times.lag);
-        if let Some(class) = self.classes.get_mut(class) {
-            let at_least = if outcome == Outcome::Timeout { timeout } else { Duration::ZERO };
-            class.record(&outcome, times.latency.max(at_least));
-        }
         match outcome {
             Outcome::Ok => {
                 self.ok += 1;
@@ -176,9 +140,9 @@ mod tests {
     proptest! {
         #[test]
         fn everything_recorded_is_accounted_for_once(kinds in prop::collection::vec(any::<u8>(), 0..500)) {
-            let mut tally = Tally::new(3).unwrap();
+            let mut tally = Tally::new().unwrap();
             for kind in &kinds {
-                tally.record(usize::from(*kind % 3), outcome(*kind / 3), TIMES, Duration::ZERO);
+                tally.record(outcome(*kind), TIMES, Duration::ZERO);
             }
             let all = u64::try_from(kinds.len()).unwrap();
             prop_assert_eq!(tally.ok + tally.errors + tally.timeouts, all);
@@ -186,38 +150,33 @@ mod tests {
             prop_assert_eq!(tally.lag.count(), all);
             prop_assert_eq!(tally.labels.values().sum::<u64>(), tally.failed());
             prop_assert!(tally.labels.len() <= MAX_LABELS + 1);
-            let sum = |part: fn(&ClassTally) -> u64| tally.classes.iter().map(part).sum::<u64>();
-            prop_assert_eq!(sum(|class| class.ok), tally.ok);
-            prop_assert_eq!(sum(|class| class.errors), tally.errors);
-            prop_assert_eq!(sum(|class| class.timeouts), tally.timeouts);
-            prop_assert_eq!(sum(|class| class.latency.count()), tally.latency.count());
         }
     }
 
     #[test]
     fn a_timeout_is_recorded_at_its_value_at_least() {
-        let mut tally = Tally::new(3).unwrap();
-        tally.record(0, Outcome::Timeout, TIMES, Duration::from_secs(5));
+        let mut tally = Tally::new().unwrap();
+        tally.record(Outcome::Timeout, TIMES, Duration::from_secs(5));
         assert!(tally.latency.max_us() >= 5_000_000);
     }
 
     #[test]
     fn a_fault_is_gross_when_more_than_half_of_two_hundred_failed() {
-        let mut tally = Tally::new(3).unwrap();
+        let mut tally = Tally::new().unwrap();
         for _ in 0..100 {
-            tally.record(0, Outcome::Ok, TIMES, Duration::ZERO);
-            tally.record(0, outcome(2), TIMES, Duration::ZERO);
+            tally.record(Outcome::Ok, TIMES, Duration::ZERO);
+            tally.record(outcome(2), TIMES, Duration::ZERO);
         }
         assert!(!tally.is_gross_fault());
-        tally.record(0, outcome(2), TIMES, Duration::ZERO);
+        tally.record(outcome(2), TIMES, Duration::ZERO);
         assert!(tally.is_gross_fault());
     }
 
     #[test]
     fn the_most_frequent_failures_come_first() {
-        let mut tally = Tally::new(3).unwrap();
+        let mut tally = Tally::new().unwrap();
         for kind in [2, 5, 5, 1, 1, 1] {
-            tally.record(0, outcome(kind), TIMES, Duration::ZERO);
+            tally.record(outcome(kind), TIMES, Duration::ZERO);
         }
         assert_eq!(tally.error_classes(), ["statement timeout: 3", "label 5: 2", "label 2: 1"]);
     }

@@ -169,6 +169,13 @@ impl Model {
         self.cumulative.last().copied().unwrap_or(1)
     }
 
+    /// The share of each class in the arrivals.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let before = std::iter::once(0).chain(self.cumulative.iter().copied());
+        let weights = before.zip(&self.cumulative).map(|(before, sum)| sum - before);
+        weights.map(|weight| float(weight) / float(self.total())).collect()
+    }
+
     fn add(&mut self, class: Class, weight: i32) -> Result<(), TrafficError> {
         let weight = u64::try_from(weight).ok().filter(|weight| *weight > 0);
         let weight = weight.ok_or_else(|| TrafficError::Weight { place: class.name.clone() })?;
@@ -256,6 +263,11 @@ fn of_script(model: &Script, access: Access) -> Result<Class, TrafficError> {
         variables: script.variables,
         scale: i64::from(model.scale),
     })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "sums of at most 64 weights of a million")]
+fn float(weight: u64) -> f64 {
+    weight as f64
 }
 
 /// Whether a class may only read: what a model does not allow, none of its classes may.

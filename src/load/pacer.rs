@@ -9,7 +9,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -17,7 +17,10 @@ use std::{
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::schedule::{Arrival, Schedule};
+use super::{
+    deal::{Deal, Dealt},
+    schedule::Call,
+};
 
 /// How long before an arrival spinning begins: what waking up from a sleep takes at worst, usually.
 const SPIN: Duration = Duration::from_micros(100);
@@ -29,19 +32,37 @@ const MAX_NAP: Duration = Duration::from_millis(50);
 /// An arrival that is due.
 #[derive(Debug)]
 pub(super) struct Due {
-    pub(super) arrival: Arrival,
+    pub(super) call: Call,
+    /// The second that it was due in, since the start.
+    pub(super) second: u32,
     /// When it was due.
     pub(super) scheduled: Instant,
     /// When it was handed out.
     pub(super) handed: Instant,
 }
 
+/// What is to be handed out, and where to.
+pub(super) struct Plan {
+    pub(super) deal: Deal,
+    /// Arrivals per second of this process, at the most.
+    pub(super) rate: u32,
+    pub(super) start: Instant,
+    /// Length of the schedule, in seconds.
+    pub(super) seconds: u32,
+    /// One for each lane.
+    pub(super) queues: Vec<mpsc::Sender<Due>>,
+}
+
 /// What the thread and its owner share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    scheduled: AtomicU64,
-    refused: AtomicU64,
+    /// By second, then by lane.
+    handed: Vec<Vec<AtomicU32>>,
+    /// By lane.
+    refused: Vec<AtomicU64>,
+    /// All that is due before this has been handed out, in microseconds since the start.
+    horizon_us: AtomicU64,
 }
 
 /// The running thread; dropping this stops it.
@@ -52,19 +73,18 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// Starts handing out `schedule` from `start` on. When it is over, the queue's sender is dropped.
-    pub(super) fn start(
-        schedule: Schedule,
-        rate: u32,
-        start: Instant,
-        queue: mpsc::Sender<Due>,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    /// Starts handing out. When the schedule is over, the queues' senders are dropped.
+    pub(super) fn start(plan: Plan) -> io::Result<Self> {
+        let lanes = plan.queues.len();
+        let second = || (0..lanes).map(|_| AtomicU32::new(0)).collect();
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            handed: (0..plan.seconds).map(|_| second()).collect(),
+            refused: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
+            horizon_us: AtomicU64::new(0),
+        });
         let its = shared.clone();
-        let spin = if rate <= MAX_SPIN_RATE { SPIN } else { Duration::ZERO };
-        let handle = thread::Builder::new()
-            .name("load-pacer".to_owned())
-            .spawn(move || pace(schedule, start, spin, &queue, &its))?;
+        let handle = thread::Builder::new().name("load-pacer".to_owned()).spawn(move || pace(plan, &its))?;
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
@@ -74,14 +94,20 @@ impl Pacer {
         self.thread.unpark();
     }
 
-    /// Arrivals that were due so far.
-    pub(super) fn scheduled(&self) -> u64 {
-        self.shared.scheduled.load(Ordering::Acquire)
+    /// Arrivals that were due in a second so far, by lane.
+    pub(super) fn handed(&self, second: u32) -> impl Iterator<Item = u32> {
+        let second = usize::try_from(second).unwrap_or(usize::MAX);
+        self.shared.handed.get(second).into_iter().flatten().map(|count| count.load(Ordering::Acquire))
     }
 
-    /// Those of them that the queue had no room for; at most one, for it ends the schedule.
-    pub(super) fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Acquire)
+    /// Those of all arrivals of a lane that its queue had no room for; the first ends the schedule.
+    pub(super) fn refused(&self, lane: usize) -> u64 {
+        self.shared.refused.get(lane).map_or(0, |refused| refused.load(Ordering::Acquire))
+    }
+
+    /// Whole seconds of which every arrival has been handed out.
+    pub(super) fn seconds(&self) -> u32 {
+        u32::try_from(self.shared.horizon_us.load(Ordering::Acquire) / 1_000_000).unwrap_or(u32::MAX)
     }
 }
 
@@ -91,21 +117,29 @@ impl Drop for Pacer {
     }
 }
 
-fn pace(schedule: Schedule, start: Instant, spin: Duration, queue: &mpsc::Sender<Due>, shared: &Shared) {
-    for arrival in schedule {
-        let scheduled = start + arrival.at;
+fn pace(plan: Plan, shared: &Shared) {
+    let spin = if plan.rate <= MAX_SPIN_RATE { SPIN } else { Duration::ZERO };
+    let micros = |at: Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    for Dealt { arrival, lane } in plan.deal {
+        shared.horizon_us.store(micros(arrival.at), Ordering::Release);
+        let scheduled = plan.start + arrival.at;
         if !wait_until(scheduled, spin, &shared.stop) {
             return;
         }
-        shared.scheduled.fetch_add(1, Ordering::AcqRel);
-        let due = Due { arrival, scheduled, handed: Instant::now() };
-        match queue.try_send(due) {
+        let second = u32::try_from(arrival.at.as_secs()).unwrap_or(u32::MAX);
+        let Some(handed) = shared.handed.get(usize::try_from(second).unwrap_or(usize::MAX)) else { return };
+        handed[lane].fetch_add(1, Ordering::AcqRel);
+        let due = Due { call: arrival.call, second, scheduled, handed: Instant::now() };
+        match plan.queues[lane].try_send(due) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
-                shared.refused.fetch_add(1, Ordering::AcqRel);
+                shared.refused[lane].fetch_add(1, Ordering::AcqRel);
                 return;
             }
         }
+    }
+    if wait_until(plan.start + Duration::from_secs(plan.seconds.into()), spin, &shared.stop) {
+        shared.horizon_us.store(u64::from(plan.seconds) * 1_000_000, Ordering::Release);
     }
 }
 
@@ -132,10 +166,10 @@ mod tests {
     use super::*;
     use crate::{
         api::{Access, Statement, Traffic},
-        load::{course::Course, model::Model},
+        load::{course::Course, model::Model, schedule::Schedule, spec::Share},
     };
 
-    fn schedule(rate: u32, length: Duration) -> Schedule {
+    fn plan(rate: u32, seconds: u32, queue: mpsc::Sender<Due>) -> Plan {
         let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
         let traffic = Traffic {
             name: String::new(),
@@ -143,47 +177,50 @@ mod tests {
             statements: vec![statement],
             scripts: vec![],
         };
-        Schedule::new(Arc::new(Model::new(&traffic).unwrap()), rate, &Course::default(), length, 1)
+        let model = Arc::new(Model::new(&traffic).unwrap());
+        let length = Duration::from_secs(seconds.into());
+        let schedule = Schedule::new(model, rate, &Course::default(), length, 1);
+        let deal = Deal::new(schedule, false, Share::ALL, 1);
+        Plan { deal, rate, start: Instant::now(), seconds, queues: vec![queue] }
     }
 
     #[tokio::test]
     async fn every_arrival_is_handed_out_when_it_is_due_and_not_before() {
-        let schedule = schedule(500, Duration::from_millis(500));
-        let expected = schedule.clone().count();
-        let (queue, mut due) = mpsc::channel(1000);
-        let pacer = Pacer::start(schedule, 500, Instant::now(), queue).unwrap();
+        let (queue, mut due) = mpsc::channel(2_000);
+        let plan = plan(500, 1, queue);
+        let expected = plan.deal.clone().count();
+        let pacer = Pacer::start(plan).unwrap();
         let mut seen = 0;
         while let Some(due) = due.recv().await {
-            assert!(due.handed >= due.scheduled);
+            assert!(due.handed >= due.scheduled && due.second == 0);
             seen += 1;
         }
+        let handed: u32 = pacer.handed(0).sum();
         assert_eq!(
-            (seen, pacer.scheduled(), pacer.refused()),
-            (expected, u64::try_from(expected).unwrap(), 0)
+            (seen, usize::try_from(handed).unwrap(), pacer.refused(0), pacer.seconds()),
+            (expected, expected, 0, 1)
         );
     }
 
     #[tokio::test]
     async fn a_full_queue_ends_the_schedule_and_loses_nothing_from_the_books() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer =
-            Pacer::start(schedule(1000, Duration::from_mins(1)), 1000, Instant::now(), queue).unwrap();
-        while pacer.refused() == 0 {
+        let pacer = Pacer::start(plan(1000, 60, queue)).unwrap();
+        while pacer.refused(0) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let mut seen = 0;
         while due.recv().await.is_some() {
             seen += 1;
         }
-        assert_eq!((seen, pacer.scheduled()), (5, 6));
+        assert_eq!((seen, pacer.handed(0).sum::<u32>()), (5, 6));
     }
 
     #[tokio::test]
     async fn dropping_the_pacer_stops_it_at_once() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer =
-            Pacer::start(schedule(1, Duration::from_hours(1)), 1, Instant::now() + MAX_NAP * 100, queue)
-                .unwrap();
+        let late = Plan { start: Instant::now() + MAX_NAP * 100, ..plan(1, 3600, queue) };
+        let pacer = Pacer::start(late).unwrap();
         let dropped = Instant::now();
         drop(pacer);
         assert!(due.recv().await.is_none());

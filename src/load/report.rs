@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::api::Verdict;
 
 mod charts;
+mod describe;
 mod html;
+
+pub(super) use describe::describe;
 
 pub use html::html;
 
@@ -137,10 +140,10 @@ pub struct Comparison {
     pub percentile: String,
     /// Candidate divided by legacy.
     pub ratio: f64,
-    /// Lower end of the interval around it.
-    pub low: f64,
+    /// Lower end of the interval around it; `None` where nothing can be said about it.
+    pub low: Option<f64>,
     /// Upper end.
-    pub high: f64,
+    pub high: Option<f64>,
     /// Above this ratio the candidate is too slow.
     pub margin: f64,
     /// The difference in microseconds.

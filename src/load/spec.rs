@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     course::{Course, ShapeError},
-    duet::{Margin, MarginTooSmall, Percentile, Rules},
+    duet::{Margin, MarginTooSmall, Margins, Percentile, Rules},
     model::{self, TrafficError},
     verdict::{ErrorLimit, LatencyLimitsUs},
 };
@@ -33,16 +33,16 @@ pub struct LoadSpec {
     pub course: Course,
     /// How long is measured, at least, unless the candidate fails earlier.
     pub duration: Duration,
-    /// When a duet ends, whether or not it has a verdict.
-    pub longest: Duration,
+    /// Until when a duet goes on that can't be told after `duration`.
+    pub max_duration: Option<Duration>,
     /// What a duet discards at its beginning, before `duration`.
     pub warm_up: Duration,
     /// Connections to each side that it is spread over.
     pub connections: usize,
     /// Of the schedule, where other processes carry out the rest.
     pub share: Share,
-    /// How a duet is judged, and how long it takes at most.
-    pub rules: Rules,
+    /// By how much the candidate may be slower than legacy in a duet.
+    pub margins: Margins,
     /// Whether statements that write may be carried out on legacy in a duet.
     pub legacy_access: Access,
     /// What is left to the application.
@@ -129,18 +129,13 @@ impl LoadSpec {
     /// The load of a stage.
     pub fn from_load(load: &Load, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         let spec = Self::new(traffic, load.rate, &load.duration, load.connections, seed)?;
-        let longest = load.max_duration.as_deref().map(|text| parse("maxDuration", text)).transpose()?;
-        let longest = longest.unwrap_or(spec.duration).max(spec.duration);
         Ok(Self {
-            longest,
+            max_duration: load.max_duration.as_deref().map(|text| parse("maxDuration", text)).transpose()?,
             max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
             max_error: ErrorLimit::parse(&load.max_error_percent).ok_or(LoadSpecError::ErrorLimit)?,
             min_throughput: load.min_throughput.and_then(|least| u32::try_from(least).ok()),
             course: Course::new(&load.shape, load.arrivals)?,
-            rules: with_margins(
-                Rules::lasting(spec.duration, longest),
-                load.max_increase_percent.unwrap_or_default(),
-            )?,
+            margins: margins(load.max_increase_percent.unwrap_or_default())?,
             legacy_access: load.legacy_access,
             guard: Guard::new(&load.guard)?,
             ..spec
@@ -153,6 +148,25 @@ impl LoadSpec {
             course: Course::new(&baseline.shape, baseline.arrivals)?,
             ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
         })
+    }
+
+    /// When it ends, whether or not there is a verdict.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.max_duration.unwrap_or(self.duration).max(self.duration)
+    }
+
+    /// How a duet is judged.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules::lasting(self.duration, self.longest()).with_margins(self.margins)
+    }
+
+    /// Connections to each side that this process opens.
+    pub(super) fn own_connections(&self) -> usize {
+        let count = usize::try_from(self.share.count).unwrap_or(usize::MAX).max(1);
+        let index = usize::try_from(self.share.index).unwrap_or(usize::MAX);
+        (self.connections / count + usize::from(index < self.connections % count)).max(1)
     }
 
     fn new(
@@ -169,14 +183,14 @@ impl LoadSpec {
             rate: u32::try_from(rate).ok().filter(|rate| *rate > 0).ok_or(LoadSpecError::Rate)?,
             course: Course::default(),
             duration,
-            longest: duration,
-            warm_up: (duration / 6).min(LONGEST_WARM_UP),
+            max_duration: None,
+            warm_up: Duration::from_secs((duration / 6).min(LONGEST_WARM_UP).as_secs().max(1)),
             connections: usize::try_from(connections)
                 .ok()
                 .filter(|n| *n > 0)
                 .ok_or(LoadSpecError::Connections)?,
             share: Share::ALL,
-            rules: Rules::lasting(duration, duration),
+            margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,
             max_latency: LatencyLimitsUs::default(),
@@ -191,7 +205,8 @@ impl LoadSpec {
 /// A pass needs evidence of less than the margin of failure and this.
 const ROOM_TO_PASS: f64 = 0.05;
 
-fn with_margins(mut rules: Rules, limits: MaxIncreasePercent) -> Result<Rules, LoadSpecError> {
+fn margins(limits: MaxIncreasePercent) -> Result<Margins, LoadSpecError> {
+    let mut margins = Margins::default();
     for (name, percentile, limit) in [
         ("p50", Percentile::P50, limits.p50),
         ("p95", Percentile::P95, limits.p95),
@@ -201,9 +216,9 @@ fn with_margins(mut rules: Rules, limits: MaxIncreasePercent) -> Result<Rules, L
         let fail = f64::from(percent) / 100.0;
         let margin = Margin::new(fail, fail + ROOM_TO_PASS)
             .map_err(|error| LoadSpecError::Margin { percentile: name, error })?;
-        rules = rules.with_margin(percentile, margin);
+        margins = margins.with(percentile, margin);
     }
-    Ok(rules)
+    Ok(margins)
 }
 
 fn parse(field: &'static str, text: &str) -> Result<Duration, LoadSpecError> {

@@ -51,9 +51,9 @@ impl std::fmt::Display for ErrorLimit {
     }
 }
 
-/// Why a load ended before its schedule.
+/// What ended a server's load before its schedule, and is the server's own fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum Breakdown {
     /// More than half of the statements failed.
     GrossFault,
     /// More arrivals waited than could ever be caught up with.
@@ -76,7 +76,9 @@ pub(super) struct Measured {
     pub(super) service_p95_us: Option<u64>,
     /// Median of the generator's own lateness.
     pub(super) lag_p50_us: u64,
-    pub(super) stop: Option<Stop>,
+    pub(super) breakdown: Option<Breakdown>,
+    /// Whether it was ended early for another reason: what was waiting then was never late.
+    pub(super) is_cut_short: bool,
     /// Answers per second, in thousandths.
     pub(super) throughput_milli: u64,
 }
@@ -84,8 +86,18 @@ pub(super) struct Measured {
 /// Lateness of the generator that is never held against it.
 const ACCEPTABLE_LAG_US: u64 = 2_000;
 
+/// What is acceptable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) latency: LatencyLimitsUs,
+    pub(super) errors: ErrorLimit,
+    /// Answers per second.
+    pub(super) min_throughput: Option<u32>,
+}
+
 /// The verdict and its message.
-pub(super) fn judge(measured: &Measured, latency: LatencyLimitsUs, errors: ErrorLimit) -> (Verdict, String) {
+pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
+    let Limits { latency, errors, .. } = *limits;
     if measured.scheduled == 0 {
         let message = "the schedule had no arrivals; raise the rate or the duration".to_owned();
         return (Verdict::Inconclusive, message);
@@ -101,6 +113,7 @@ pub(super) fn judge(measured: &Measured, latency: LatencyLimitsUs, errors: Error
             share(failed, taken)
         ));
     }
+    faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
     let is_late = is_generator_late(measured);
     if is_late {
         doubts.push(format!(
@@ -143,12 +156,22 @@ fn broken(name: &str, limit: u64, seen: Option<u64>, measured: &Measured) -> Opt
     }
 }
 
+fn too_few_answers(least: u32, measured: &Measured) -> Option<String> {
+    let is_less = measured.throughput_milli < u64::from(least) * 1_000;
+    is_less.then(|| format!("{} answers/s are fewer than {least}", thousandths(measured.throughput_milli)))
+}
+
+/// With one decimal.
+fn thousandths(milli: u64) -> String {
+    format!("{}.{}", milli / 1000, milli % 1000 / 100)
+}
+
 /// What fails whatever the limits are.
 fn outright_faults(measured: &Measured) -> Vec<String> {
     let mut faults = Vec::new();
-    match measured.stop {
-        Some(Stop::GrossFault) => faults.push("more than half of the statements failed, so the load was ended early".to_owned()),
-        Some(Stop::Backlog) => faults.push(
+    match measured.breakdown {
+        Some(Breakdown::GrossFault) => faults.push("more than half of the statements failed, so the load was ended early".to_owned()),
+        Some(Breakdown::Backlog) => faults.push(
             "the server fell behind the rate by more than could be caught up with, so the load was ended early".to_owned(),
         ),
         None => {}
@@ -156,7 +179,7 @@ fn outright_faults(measured: &Measured) -> Vec<String> {
     if measured.ok == 0 {
         faults.push("no statement was answered".to_owned());
     }
-    if measured.skipped > 0 {
+    if measured.skipped > 0 && !measured.is_cut_short {
         faults.push(format!(
             "{} of {} arrivals found no free connection until the end",
             measured.skipped, measured.scheduled
@@ -184,12 +207,11 @@ fn waiting(name: &str, measured: &Measured) -> String {
 fn summary(measured: &Measured) -> String {
     let percentile = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), micros);
     format!(
-        "p50 {}, p95 {}, p99 {}, {}.{} answers/s, {} of {} answered",
+        "p50 {}, p95 {}, p99 {}, {} answers/s, {} of {} answered",
         percentile(measured.p50_us),
         percentile(measured.p95_us),
         percentile(measured.p99_us),
-        measured.throughput_milli / 1000,
-        measured.throughput_milli % 1000 / 100,
+        thousandths(measured.throughput_milli),
         measured.ok,
         measured.scheduled,
     )
@@ -205,7 +227,7 @@ fn share(part: u64, all: u64) -> String {
 }
 
 /// Three digits or so, in the unit that suits.
-fn micros(us: u64) -> String {
+pub(super) fn micros(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
         1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),

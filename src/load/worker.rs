@@ -18,9 +18,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LoadSpec,
+    books::Books,
     connection::Connection,
-    measure::{Outcome, Tally, Times},
+    measure::{Outcome, Times},
     model::SharedModel,
     pacer::Due,
 };
@@ -29,13 +29,10 @@ use crate::postgres::Target;
 /// First and longest pause before a lost connection is opened again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What the workers share.
+/// What all workers share.
 pub(super) struct Run {
-    pub(super) spec: LoadSpec,
-    pub(super) model: SharedModel,
-    pub(super) target: Target,
-    pub(super) queue: AsyncMutex<Receiver<Due>>,
-    pub(super) tally: Mutex<Tally>,
+    pub(super) statement_timeout: Duration,
+    pub(super) books: Mutex<Books>,
     /// Nothing more is taken up.
     pub(super) over: CancellationToken,
     /// When the schedule begins.
@@ -44,47 +41,57 @@ pub(super) struct Run {
     pub(super) deadline: Instant,
     /// From the start to the last answer, in microseconds.
     pub(super) last_us: AtomicU64,
+}
+
+impl Run {
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        // The books are whole after every record: a panic elsewhere does not spoil them.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the workers of one server share.
+pub(super) struct Lane {
+    pub(super) run: Arc<Run>,
+    pub(super) index: usize,
+    pub(super) target: Target,
+    pub(super) model: SharedModel,
+    pub(super) queue: AsyncMutex<Receiver<Due>>,
     /// For opening lost connections again.
     pub(super) opening: Semaphore,
 }
 
-impl Run {
-    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
-        // The books are whole after every record: a panic elsewhere does not spoil them.
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Takes up arrivals until there are no more.
-pub(super) async fn work(run: Arc<Run>, connection: Connection) {
+pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
     let mut connection = Some(connection);
     loop {
         let Some(ready) = connection.take() else {
-            match reopen(&run).await {
+            match reopen(&lane).await {
                 Some(reopened) => connection = Some(reopened),
                 None => return,
             }
             continue;
         };
         let idle_since = Instant::now();
-        let Some(due) = next(&run).await else {
+        let Some(due) = next(&lane).await else {
             ready.close().await;
             return;
         };
         let sent = Instant::now();
-        let (outcome, is_usable) = ready.execute(&due.arrival.call).await;
-        record(&run, &due, outcome, idle_since, sent);
+        let (outcome, is_usable) = ready.execute(&due.call).await;
+        record(&lane, &due, outcome, idle_since, sent);
         connection = is_usable.then_some(ready);
     }
 }
 
 /// The next arrival; `None` when the run is over.
-async fn next(run: &Run) -> Option<Due> {
+async fn next(lane: &Lane) -> Option<Due> {
+    let run = &lane.run;
     // Said apart, because a queue that still holds arrivals is ready before any deadline is looked at.
     if Instant::now() >= run.deadline {
         return None;
     }
-    let due = async { run.queue.lock().await.recv().await };
+    let due = async { lane.queue.lock().await.recv().await };
     tokio::select! {
         biased;
         () = run.over.cancelled() => None,
@@ -92,7 +99,8 @@ async fn next(run: &Run) -> Option<Due> {
     }
 }
 
-fn record(run: &Run, due: &Due, outcome: Outcome, idle_since: Instant, sent: Instant) {
+fn record(lane: &Lane, due: &Due, outcome: Outcome, idle_since: Instant, sent: Instant) {
+    let run = &lane.run;
     let ended = Instant::now();
     // With a connection free when it was due, all of the delay is the generator's; else only what the pacer took.
     let sent_or_handed = if idle_since <= due.scheduled { sent } else { due.handed };
@@ -103,25 +111,20 @@ fn record(run: &Run, due: &Due, outcome: Outcome, idle_since: Instant, sent: Ins
     };
     let last_us = u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
     run.last_us.fetch_max(last_us, Ordering::Relaxed);
-    let mut tally = run.tally();
-    tally.record(due.arrival.call.class, outcome, times, run.spec.statement_timeout);
-    if tally.is_gross_fault() {
-        run.over.cancel();
-    }
+    run.books().record(lane.index, due, outcome, times, run.statement_timeout);
 }
 
 /// A new connection in place of a lost one; `None` when the run is over.
-async fn reopen(run: &Run) -> Option<Connection> {
+async fn reopen(lane: &Lane) -> Option<Connection> {
+    let run = &lane.run;
     let mut pause = BACKOFF.0;
     let attempts = async {
         loop {
             sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
-            let _permit = run.opening.acquire().await;
+            let _permit = lane.opening.acquire().await;
             // Its failure is in the books already, as the error that lost the connection.
-            if let Ok(connection) =
-                Connection::open(&run.target, &run.model, run.spec.statement_timeout).await
-            {
+            if let Ok(connection) = Connection::open(&lane.target, &lane.model, run.statement_timeout).await {
                 return connection;
             }
         }

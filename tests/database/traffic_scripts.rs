@@ -134,9 +134,9 @@ async fn what_goes_wrong_in_a_script_is_an_error_of_that_arrival_and_rolled_back
             "script: division by zero",
         ]
     );
-    assert!(classes[..4].iter().all(|class| class.ok == 0 && class.errors > 5), "{classes:?}");
+    assert!(classes[..4].iter().all(|class| class.ok == 0 && class.failed > 5), "{classes:?}");
     let good = i64::try_from(classes[4].ok).unwrap();
-    assert_eq!((classes[4].errors, count(&database, "SELECT count(*) FROM seen").await), (0, good));
+    assert_eq!((classes[4].failed, count(&database, "SELECT count(*) FROM seen").await), (0, good));
 }
 
 #[tokio::test(flavor = "multi_thread")]

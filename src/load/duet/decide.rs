@@ -11,7 +11,7 @@ use super::{
     compare::{self, Counted},
     early::{self, Bet},
     evidence::{Evidence, Percentile},
-    look::{Comparison, Look, LookVerdict, Standing},
+    look::{Comparison, Look, LookVerdict, Metric, Standing},
     noise::Noise,
     paired::{Paired, groups, pair},
     recording::Recording,
@@ -27,6 +27,25 @@ const FIRST_BETS: u32 = 30;
 pub fn decide(recording: &Recording, elapsed: Duration, rules: &Rules) -> Look {
     let seconds = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
     told(recording, seconds, rules, &judge(recording, seconds, rules))
+}
+
+/// Whether the candidate failed plainly in the last of the first `seconds`, and how: for the warm-up, in which nothing else
+/// is judged.
+#[must_use]
+pub fn gross_failures(recording: &Recording, seconds: u32) -> Option<String> {
+    early::gross_failures(recording, usize::try_from(seconds).unwrap_or(usize::MAX))
+}
+
+/// Every comparison of the first `seconds`, whether or not a look was due then; as the last look would have it.
+#[must_use]
+pub fn compare(recording: &Recording, seconds: u32, rules: &Rules) -> Vec<Comparison> {
+    let length = usize::try_from(seconds).unwrap_or(usize::MAX);
+    let look = rules.last_look();
+    let (noise, paired) = pair(recording, length);
+    let standings = standings(recording, &paired, length, look, rules);
+    let judged =
+        Judged { verdict: LookVerdict::Continue, cause: Cause::Look(Some(look)), noise, paired, standings };
+    compare_all(recording, &judged, length, look, rules)
 }
 
 /// A verdict and what it came from.
@@ -101,14 +120,9 @@ fn standings(
 }
 
 fn conclude(paired: &[Paired], standings: &[Standing], may_pass: bool, is_last: bool) -> LookVerdict {
-    let is_hindered = standings.iter().enumerate().any(|(index, standing)| match standing {
-        Standing::Open => true,
-        // Of what there is too little of, only the medians must be there, and the failures of all.
-        Standing::TooFew => match paired.get(index) {
-            Some(paired) => paired.percentile == Percentile::P50,
-            None => index == paired.len(),
-        },
-        Standing::Worse | Standing::NotWorse => false,
+    let is_hindered = standings.iter().enumerate().any(|(index, standing)| {
+        let latency = paired.get(index).map(|paired| paired.percentile);
+        is_hindrance(*standing, latency, index == paired.len())
     });
     match (standings.contains(&Standing::Worse), is_hindered) {
         (true, _) => LookVerdict::Fail,
@@ -116,6 +130,24 @@ fn conclude(paired: &[Paired], standings: &[Standing], may_pass: bool, is_last: 
         (false, _) if is_last => LookVerdict::Inconclusive,
         (false, _) => LookVerdict::Continue,
     }
+}
+
+/// What keeps a duet from passing: what is open, and what can't be told yet of a median or of the failures of all
+/// statements.
+fn is_hindrance(standing: Standing, latency: Option<Percentile>, is_failures_of_all: bool) -> bool {
+    match standing {
+        Standing::Open => true,
+        Standing::TooFew => latency.map_or(is_failures_of_all, |percentile| percentile == Percentile::P50),
+        Standing::Worse | Standing::NotWorse => false,
+    }
+}
+
+fn hinders(comparison: &Comparison) -> bool {
+    let latency = match comparison.metric {
+        Metric::Latency(percentile) => Some(percentile),
+        Metric::Failed => None,
+    };
+    is_hindrance(comparison.standing, latency, comparison.class.is_none())
 }
 
 /// The look in sentences and figures.
@@ -168,11 +200,19 @@ fn compare_all(
     all
 }
 
+/// Most reasons that are told in one sentence; the comparisons have all of them.
+const REASONS_MAX: usize = 3;
+
 fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
-    let that_are = |wanted: &[Standing]| {
-        let wanted = comparisons.iter().filter(|comparison| wanted.contains(&comparison.standing));
-        wanted.map(|comparison| comparison.reason.as_str()).collect::<Vec<_>>().join("; ")
+    let that_are = |is_told: &dyn Fn(&Comparison) -> bool| {
+        let told: Vec<_> = comparisons.iter().filter(|c| is_told(c)).map(|c| c.reason.as_str()).collect();
+        let more = match told.len().saturating_sub(REASONS_MAX) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        told[..told.len().min(REASONS_MAX)].join("; ") + &more
     };
+    let worse = |comparison: &Comparison| comparison.standing == Standing::Worse;
     let advice = match judged.noise.is_shared() {
         Some(false) => {
             "the servers do not share their noise, so a ratio needs 10 to 30 minutes, and the absolute limits carry \
@@ -181,12 +221,12 @@ fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
         _ => "a longer duration or a higher rate would tell more",
     };
     match judged.verdict {
-        LookVerdict::Fail => that_are(&[Standing::Worse]),
+        LookVerdict::Fail => that_are(&worse),
         LookVerdict::Pass => {
             let judged = comparisons.iter().filter(|comparison| comparison.standing == Standing::NotWorse);
             format!("not worse than legacy in {} comparisons", judged.count())
         }
-        LookVerdict::Continue => that_are(&[Standing::Open, Standing::TooFew]),
-        LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&[Standing::Open, Standing::TooFew])),
+        LookVerdict::Continue => that_are(&hinders),
+        LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&hinders)),
     }
 }

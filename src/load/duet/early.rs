@@ -38,7 +38,7 @@ pub(super) fn gross_fault(evidence: &impl Evidence, seconds: usize) -> Option<St
     gross_failures(evidence, seconds).or_else(|| gross_latency(evidence, seconds))
 }
 
-fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option<String> {
+pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option<String> {
     let window = |length: &usize| {
         let from = seconds.checked_sub(*length)?;
         let calls = |arm, from, to| evidence.calls(Group::All, arm, from, to);

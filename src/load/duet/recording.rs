@@ -109,6 +109,18 @@ impl Recording {
         Ok(())
     }
 
+    /// Its length.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        self.seconds
+    }
+
+    /// The names of its classes.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.classes
+    }
+
     /// Adds what another process recorded of the same seconds.
     pub fn merge(&mut self, other: Self) -> Result<(), RecordingError> {
         if self.classes != other.classes || self.seconds != other.seconds {
@@ -138,8 +150,13 @@ impl Recording {
 
     /// The buckets of a class and an arm in a block, the failed ones included.
     pub(super) fn buckets(&self, class: usize, arm: Arm, from: usize, to: usize) -> Vec<u16> {
+        self.group_buckets(Group::Class(class), arm, from, to)
+    }
+
+    /// The same of a group of classes.
+    pub(super) fn group_buckets(&self, group: Group, arm: Arm, from: usize, to: usize) -> Vec<u16> {
         let mut buckets = Vec::new();
-        for cell in self.cells(Group::Class(class), arm, from, to) {
+        for cell in self.cells(group, arm, from, to) {
             buckets.extend_from_slice(&cell.latencies);
             buckets.extend((0..cell.errors).map(|_| bucket::FAILED));
         }

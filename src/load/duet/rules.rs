@@ -22,9 +22,9 @@ const LONGEST: u32 = 7_200;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Margin {
     /// `Fail` needs evidence of more than this.
-    pub(super) fail: f64,
+    pub fail: f64,
     /// `Pass` needs evidence of less than this, and an estimate below `fail`.
-    pub(super) pass: f64,
+    pub pass: f64,
 }
 
 /// A margin below 2 %, or one of failure above the one to pass.
@@ -40,14 +40,34 @@ impl Margin {
     }
 }
 
+/// For p50, p95 and p99.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Margins([Margin; 3]);
+
+impl Default for Margins {
+    /// 5 and 10 %, 5 and 10 %, 10 and 15 %.
+    fn default() -> Self {
+        let margin = |fail, pass| Margin { fail, pass };
+        Self([margin(0.05, 0.10), margin(0.05, 0.10), margin(0.10, 0.15)])
+    }
+}
+
+impl Margins {
+    /// With another one for that percentile.
+    #[must_use]
+    pub fn with(mut self, percentile: Percentile, margin: Margin) -> Self {
+        self.0[percentile.index()] = margin;
+        self
+    }
+}
+
 /// What the verdict goes by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
-    /// For p50, p95 and p99. 5 and 10 %, 5 and 10 %, 10 and 15 %.
-    margins: [Margin; 3],
+    margins: Margins,
     /// In seconds, increasing; not empty.
     looks: Vec<u32>,
-    /// The first look that may be a `Pass`.
+    /// The first look that may be a `Pass`; one past the last where none may.
     first_pass: usize,
 }
 
@@ -79,7 +99,7 @@ impl Rules {
     /// and never before 60 s.
     #[must_use]
     pub fn lasting(duration: Duration, longest: Duration) -> Self {
-        let seconds = |of: Duration| u32::try_from(of.as_secs()).unwrap_or(LONGEST).clamp(LOOKS[0], LONGEST);
+        let seconds = |of: Duration| u32::try_from(of.as_secs()).unwrap_or(LONGEST).clamp(1, LONGEST);
         let (due, end) = (seconds(duration), seconds(longest.max(duration)));
         let mut looks: Vec<_> = std::iter::successors(Some(LOOKS[0]), |look| Some(look * 2))
             .take_while(|look| *look < end)
@@ -87,26 +107,21 @@ impl Rules {
             .collect();
         looks.sort_unstable();
         looks.dedup();
-        let first_pass = looks.iter().position(|look| *look >= due).unwrap_or(0);
-        let margin = |fail, pass| Margin { fail, pass };
-        Self { margins: [margin(0.05, 0.10), margin(0.05, 0.10), margin(0.10, 0.15)], looks, first_pass }
+        let may_pass = |look: &u32| *look >= due.max(LOOKS[0]);
+        let first_pass = looks.iter().position(may_pass).unwrap_or(looks.len());
+        Self { margins: Margins::default(), looks, first_pass }
     }
 
-    /// With another margin.
+    /// With other margins.
     #[must_use]
-    pub fn with_margin(mut self, percentile: Percentile, margin: Margin) -> Self {
-        self.margins[percentile.index()] = margin;
-        self
+    pub fn with_margins(self, margins: Margins) -> Self {
+        Self { margins, ..self }
     }
 
-    /// When it ends, whatever was found.
+    /// Of a percentile.
     #[must_use]
-    pub fn longest(&self) -> Duration {
-        Duration::from_secs(self.looks.last().copied().unwrap_or(LOOKS[0]).into())
-    }
-
-    pub(super) fn margin(&self, percentile: Percentile) -> Margin {
-        self.margins[percentile.index()]
+    pub fn margin(&self, percentile: Percentile) -> Margin {
+        self.margins.0[percentile.index()]
     }
 
     /// The number of the look at that second, and whether it is the last. The last is taken however late.
@@ -128,13 +143,17 @@ impl Rules {
         part(look) / (0..self.looks.len()).map(part).sum::<f64>()
     }
 
+    pub(super) fn last_look(&self) -> usize {
+        self.looks.len() - 1
+    }
+
     /// Whether that look may be a `Pass`.
     pub(super) fn may_pass(&self, look: usize) -> bool {
         look >= self.first_pass
     }
 
     pub(super) fn pass_alpha(&self) -> f64 {
-        PASS_ALPHA / number(self.looks.len() - self.first_pass)
+        PASS_ALPHA / number((self.looks.len() - self.first_pass).max(1))
     }
 
     /// For the comparison of latencies that has that share of all.
@@ -185,7 +204,6 @@ mod tests {
         assert_eq!(lasting(10).looks, [60]);
         assert_eq!(lasting(240).looks, [60, 120, 240]);
         assert_eq!(lasting(600).looks, [60, 120, 240, 480, 600]);
-        assert_eq!(lasting(600).longest(), Duration::from_secs(600));
         let rules = lasting(120);
         assert_eq!(
             [59, 60, 61, 119].map(|second| rules.look_at(second)),
@@ -200,6 +218,8 @@ mod tests {
         assert_eq!(rules.looks, [60, 120, 180, 240, 300]);
         assert_eq!([0, 1, 2, 3, 4].map(|look| rules.may_pass(look)), [false, false, true, true, true]);
         assert!((rules.pass_alpha() - PASS_ALPHA / 3.0).abs() < 1e-12);
+        let short = Rules::lasting(Duration::from_secs(20), Duration::from_secs(20));
+        assert_eq!((short.looks.as_slice(), short.may_pass(0)), ([20].as_slice(), false));
     }
 
     #[test]
@@ -230,7 +250,8 @@ mod tests {
         assert_eq!(Margin::new(0.0, 0.1), Err(MarginTooSmall));
         assert_eq!(Margin::new(0.019, 0.1), Err(MarginTooSmall));
         assert_eq!(Margin::new(0.1, 0.05), Err(MarginTooSmall));
-        let rules = lasting(60).with_margin(Percentile::P99, Margin::new(0.02, 0.2).unwrap());
+        let margins = Margins::default().with(Percentile::P99, Margin::new(0.02, 0.2).unwrap());
+        let rules = lasting(60).with_margins(margins);
         assert_eq!(rules.margin(Percentile::P99), Margin { fail: 0.02, pass: 0.2 });
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn ratios(comparison: &[Comparison]) -> Result<Option<String>, DrawEr
     {
         let height = 90 + 24 * u32::try_from(rows)?;
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        let ends = comparison.iter().flat_map(|c| [c.low, c.high, c.margin, 1.0]);
+        let ends = comparison.iter().flat_map(|c| [c.low, c.high, Some(c.margin)]).flatten();
         let (low, high) = ends
             .filter(|end| *end > 0.0 && end.is_finite())
             .fold((1.0_f64, 1.0_f64), |(low, high), end| (low.min(end), high.max(end)));
@@ -106,7 +106,10 @@ pub(super) fn ratios(comparison: &[Comparison]) -> Result<Option<String>, DrawEr
         chart.draw_series([PathElement::new(vec![(1.0, 0.0), (1.0, height)], BLACK)])?;
         for (index, compared) in comparison.iter().enumerate() {
             let y = height - count(index as u64) - 0.5;
-            let ends = vec![(compared.low.max(low), y), (compared.high.min(high), y)];
+            let ends = vec![
+                (compared.low.map_or(low, |end| end.max(low)), y),
+                (compared.high.map_or(high, |end| end.min(high)), y),
+            ];
             chart.draw_series([PathElement::new(ends, CANDIDATE.stroke_width(3))])?;
             chart.draw_series([Circle::new((compared.ratio.clamp(low, high), y), 5, CANDIDATE.filled())])?;
             let margin = vec![(compared.margin, y - 0.35), (compared.margin, y + 0.35)];

@@ -132,7 +132,7 @@ fn comparison(report: &LoadReport) -> Markup {
                 tbody { @for compared in &report.comparison {
                     tr {
                         td { (compared.class) } td { (compared.percentile) }
-                        @for number in [compared.ratio, compared.low, compared.high, compared.margin] { td.n { (format!("{number:.3}")) } }
+                        @for number in [Some(compared.ratio), compared.low, compared.high, Some(compared.margin)] { td.n { (number.map_or_else(|| "?".to_owned(), |number| format!("{number:.3}"))) } }
                         td.n { (shift(compared.shift_us)) } td { (verdict(compared.verdict)) }
                     }
                     @if !compared.reason.is_empty() { tr { td colspan="8" { span.note { (compared.reason) } } } }
@@ -263,8 +263,8 @@ mod tests {
             class: class.to_owned(),
             percentile: percentile.to_owned(),
             ratio,
-            low: ratio * 0.97,
-            high: ratio * 1.04,
+            low: Some(ratio * 0.97),
+            high: Some(ratio * 1.04),
             margin: 1.05,
             shift_us: 130,
             verdict,

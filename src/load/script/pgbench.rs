@@ -3,7 +3,7 @@
 use super::parse;
 use crate::{
     api::{Access, Script, Traffic},
-    load::{Model, TrafficError, step::Step},
+    load::{TrafficError, model::Model, step::Step},
 };
 
 /// The statements that a script sends, with `$1`, `$2`, … for its variables; none of one that is refused.

@@ -18,13 +18,17 @@ fn limits(p50: u64, p95: u64, p99: u64) -> LatencyLimitsUs {
     LatencyLimitsUs { p50: Some(p50), p95: Some(p95), p99: Some(p99) }
 }
 
+fn judged(measured: &Measured, latency: LatencyLimitsUs, errors: ErrorLimit) -> (Verdict, String) {
+    judge(measured, &Limits { latency, errors, min_throughput: None })
+}
+
 fn verdict(measured: &Measured) -> Verdict {
-    judge(measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT).0
+    judged(measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT).0
 }
 
 #[test]
 fn within_all_limits_passes_with_what_was_measured() {
-    let (verdict, message) = judge(&good(), limits(400, 1_200, 3_400), ErrorLimit::ONE_PERCENT);
+    let (verdict, message) = judged(&good(), limits(400, 1_200, 3_400), ErrorLimit::ONE_PERCENT);
     assert_eq!(verdict, Verdict::Pass);
     assert_eq!(message, "p50 400 µs, p95 1.20 ms, p99 3.40 ms, 300.0 answers/s, 10000 of 10000 answered");
 }
@@ -32,7 +36,7 @@ fn within_all_limits_passes_with_what_was_measured() {
 #[test]
 fn every_broken_limit_is_named_with_what_was_measured() {
     let measured = Measured { ok: 9_800, errors: 150, timeouts: 50, ..good() };
-    let (verdict, message) = judge(&measured, limits(399, 1_199, 3_399), ErrorLimit::ONE_PERCENT);
+    let (verdict, message) = judged(&measured, limits(399, 1_199, 3_399), ErrorLimit::ONE_PERCENT);
     assert_eq!(verdict, Verdict::Fail);
     for part in [
         "200 of 10000 statements failed (2.000 %), above 1 %",
@@ -78,38 +82,38 @@ fn too_few_samples_for_a_percentile_are_inconclusive() {
         (only(None, Some(2_000), None), 200),
         (only(None, None, Some(5_000)), 1_000),
     ] {
-        assert_eq!(judge(&few(enough), limits, ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
-        let (verdict, message) = judge(&few(enough - 1), limits, ErrorLimit::ONE_PERCENT);
+        assert_eq!(judged(&few(enough), limits, ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
+        let (verdict, message) = judged(&few(enough - 1), limits, ErrorLimit::ONE_PERCENT);
         assert_eq!(verdict, Verdict::Inconclusive);
         assert!(message.contains(&format!("needs at least {enough} statements")), "{message}");
     }
     // Without a limit there is nothing to be in doubt about.
-    assert_eq!(judge(&few(1), LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
+    assert_eq!(judged(&few(1), LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
 }
 
 #[test]
 fn a_late_generator_is_inconclusive_but_excuses_no_errors() {
     let late = Measured { lag_p50_us: 2_001, p95_us: Some(50_000), ..good() };
-    let (late_verdict, message) = judge(&late, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
+    let (late_verdict, message) = judged(&late, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
     assert_eq!(late_verdict, Verdict::Inconclusive);
     assert!(message.contains("late by 2.00 ms"), "{message}");
     assert_eq!(verdict(&Measured { ok: 9_000, errors: 1_000, ..late }), Verdict::Fail);
     assert_eq!(verdict(&Measured { lag_p50_us: 2_000, ..good() }), Verdict::Pass);
     // A fifth of a median of 20 ms is 4 ms.
     let slow = Measured { lag_p50_us: 4_000, p50_us: Some(20_000), ..good() };
-    assert_eq!(judge(&slow, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
+    assert_eq!(judged(&slow, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
 }
 
 #[test]
 fn nothing_answered_something_skipped_or_an_early_end_fails() {
     let none = Measured { ok: 0, errors: 10_000, p50_us: None, ..good() };
     let (verdict_of_none, message) =
-        judge(&none, LatencyLimitsUs::default(), ErrorLimit::parse("100").unwrap());
+        judged(&none, LatencyLimitsUs::default(), ErrorLimit::parse("100").unwrap());
     assert_eq!(verdict_of_none, Verdict::Fail);
     assert!(message.contains("no statement was answered"));
     assert_eq!(verdict(&Measured { ok: 9_999, skipped: 1, ..good() }), Verdict::Fail);
-    assert_eq!(verdict(&Measured { stop: Some(Stop::Backlog), ..good() }), Verdict::Fail);
-    assert_eq!(verdict(&Measured { stop: Some(Stop::GrossFault), ..good() }), Verdict::Fail);
+    assert_eq!(verdict(&Measured { breakdown: Some(Breakdown::Backlog), ..good() }), Verdict::Fail);
+    assert_eq!(verdict(&Measured { breakdown: Some(Breakdown::GrossFault), ..good() }), Verdict::Fail);
     assert_eq!(verdict(&Measured::default()), Verdict::Inconclusive);
 }
 
@@ -117,7 +121,7 @@ fn nothing_answered_something_skipped_or_an_early_end_fails() {
 fn a_percentile_that_did_not_come_back_is_beyond_any_limit() {
     let measured = Measured { ok: 9_000, errors: 1_000, p95_us: None, p99_us: None, ..good() };
     let (verdict, message) =
-        judge(&measured, limits(500, 60_000_000, 60_000_000), ErrorLimit::parse("100").unwrap());
+        judged(&measured, limits(500, 60_000_000, 60_000_000), ErrorLimit::parse("100").unwrap());
     assert_eq!(verdict, Verdict::Fail);
     assert!(
         message.contains("p95 is beyond any limit") && message.contains("p99 is beyond any limit"),
@@ -128,7 +132,7 @@ fn a_percentile_that_did_not_come_back_is_beyond_any_limit() {
 #[test]
 fn waiting_for_a_connection_is_told_from_a_slow_server() {
     let measured = Measured { p95_us: Some(12_340), service_p95_us: Some(900), ..good() };
-    let (_, message) = judge(&measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
+    let (_, message) = judged(&measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
     assert!(message.contains("p95 12.3 ms is above 2.00 ms (900 µs of it in the server"), "{message}");
 }
 
@@ -140,4 +144,27 @@ fn latencies_are_written_in_the_unit_that_suits() {
         assert_eq!(micros(us), text);
     }
     assert_eq!(share(1, 1_000_000), "below 0.001 %");
+}
+
+#[test]
+fn fewer_answers_than_asked_for_fail() {
+    let judged = |least| {
+        let limits = Limits {
+            latency: LatencyLimitsUs::default(),
+            errors: ErrorLimit::ONE_PERCENT,
+            min_throughput: Some(least),
+        };
+        judge(&good(), &limits)
+    };
+    assert_eq!(judged(300).0, Verdict::Pass);
+    let (verdict, message) = judged(301);
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(message.contains("300.0 answers/s are fewer than 301"), "{message}");
+}
+
+#[test]
+fn what_waited_when_a_load_was_cut_short_is_no_fault() {
+    let waiting = Measured { skipped: 3, scheduled: 10_003, ..good() };
+    assert_eq!(verdict(&waiting), Verdict::Fail);
+    assert_eq!(verdict(&Measured { is_cut_short: true, ..waiting }), Verdict::Pass);
 }

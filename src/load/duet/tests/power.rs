@@ -39,7 +39,7 @@ impl Rates {
 }
 
 fn simulate(name: &str, trials: u32, world: World) -> Rates {
-    let rules = Rules::lasting(Duration::ZERO, Duration::from_secs(world.longest.into()));
+    let rules = Rules::lasting(Duration::from_secs(60), Duration::from_secs(world.longest.into()));
     let mut rates = Rates { trials, ..Rates::default() };
     for seed in 0..trials {
         let (verdict, seconds) = Simulated::new(world, seed.into()).run(&rules);

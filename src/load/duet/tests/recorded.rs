@@ -76,7 +76,7 @@ fn latency(class: usize, drift: f64, random: &mut Random) -> f64 {
 }
 
 fn rules() -> Rules {
-    Rules::lasting(Duration::ZERO, Duration::from_secs(120))
+    Rules::lasting(Duration::from_secs(60), Duration::from_secs(120))
 }
 
 fn look(servers: &Servers, seconds: u32) -> super::super::Look {

@@ -1,0 +1,125 @@
+//! The verdict of a whole load, from its parts: the absolute limits, the duet, and what ended it early.
+//!
+//! `Fail` needs a limit that was broken or a comparison that is shown to be worse. `Pass` of a duet needs the duet's own, and
+//! every limit. Where the servers do not share their noise the comparison may stay open for longer than anyone can wait: then
+//! absolute limits carry the gate, as a `Warn` that says so, and only where the spec has some for the tail. Pure.
+
+use crate::api::Verdict;
+
+use super::{
+    duet::{Arm, Comparison, Look, LookVerdict, Standing},
+    taken::Stop,
+    verdict::{LatencyLimitsUs, micros},
+};
+
+/// What a duet is concluded from.
+pub(super) struct Parts<'a> {
+    /// By the absolute limits, of the candidate.
+    pub(super) limits: (Verdict, String),
+    pub(super) latency_limits: LatencyLimitsUs,
+    pub(super) look: Option<&'a Look>,
+    pub(super) comparisons: &'a [Comparison],
+    /// Median lateness of the generator on legacy's and on the candidate's lane, in microseconds.
+    pub(super) lags_us: [u64; 2],
+    /// Legacy's median latency.
+    pub(super) p50_us: Option<u64>,
+}
+
+/// What a load comes to that was ended before its schedule by something else than its own verdict.
+pub(super) fn cut_short(stop: &Stop, is_duet: bool) -> Option<(Verdict, String)> {
+    match stop {
+        Stop::Bug => {
+            Some((Verdict::Error, "the load's books are damaged; this is a bug of cutover".to_owned()))
+        }
+        Stop::Guard(why) => Some((
+            Verdict::Inconclusive,
+            format!("ended early, to leave the servers to the application: {why}"),
+        )),
+        Stop::WarmUp(fault) => Some((Verdict::Fail, format!("in the warm-up already: {fault}"))),
+        Stop::GrossFault(Arm::Legacy) if is_duet => Some((
+            Verdict::Inconclusive,
+            "more than half of legacy's statements failed, so there is nothing to compare with".to_owned(),
+        )),
+        Stop::Backlog(Arm::Legacy) if is_duet => Some((
+            Verdict::Inconclusive,
+            "legacy fell behind the rate by more than could be caught up with; lower the rate".to_owned(),
+        )),
+        Stop::GrossFault(_) | Stop::Backlog(_) | Stop::Verdict => None,
+    }
+}
+
+/// The verdict of a duet and its message.
+pub(super) fn conclude(parts: &Parts<'_>) -> (Verdict, String) {
+    let (limits, summary) = &parts.limits;
+    let relative = parts.look.map_or("no second of it was complete", |look| look.reason.as_str());
+    let verdict = parts.look.map_or(LookVerdict::Continue, |look| look.verdict);
+    let told = |first: &str| format!("{first}; candidate: {summary}");
+    if *limits == Verdict::Fail {
+        return (Verdict::Fail, told(&format!("beyond the absolute limits; against legacy: {relative}")));
+    }
+    if let Some(doubt) = uneven(parts) {
+        return (Verdict::Inconclusive, told(&doubt));
+    }
+    match (verdict, limits) {
+        (LookVerdict::Fail, _) => (Verdict::Fail, told(relative)),
+        (LookVerdict::Pass, Verdict::Pass) => (Verdict::Pass, told(relative)),
+        (LookVerdict::Pass, _) => {
+            (Verdict::Inconclusive, told(&format!("{relative}, and an absolute limit is open")))
+        }
+        (LookVerdict::Continue | LookVerdict::Inconclusive, Verdict::Pass) if limits_carry(parts) => (
+            Verdict::Warn,
+            told(
+                "the servers do not share their noise, so the comparison with legacy is open; the absolute limits were kept",
+            ),
+        ),
+        (LookVerdict::Continue | LookVerdict::Inconclusive, _) => {
+            (Verdict::Inconclusive, told(&too_short(parts, relative)))
+        }
+    }
+}
+
+fn too_short(parts: &Parts<'_>, relative: &str) -> String {
+    match parts.look {
+        Some(look) if look.seconds < 60 => {
+            format!("a duet can't pass in less than 60 s, and this one took {} s", look.seconds)
+        }
+        _ => relative.to_owned(),
+    }
+}
+
+/// Whether the absolute limits are all that can be gone by, and the spec has one for the tail.
+fn limits_carry(parts: &Parts<'_>) -> bool {
+    let is_noise_private = parts.look.and_then(Look::noise_shared) == Some(false);
+    let has_tail = parts.latency_limits.p95.is_some() || parts.latency_limits.p99.is_some();
+    let is_worse = parts.comparisons.iter().any(|comparison| comparison.standing == Standing::Worse);
+    is_noise_private && has_tail && !is_worse
+}
+
+/// Lateness that counts for nothing, and the part of a median latency above which it makes a ratio worthless.
+const ACCEPTABLE_LAG_US: u64 = 200;
+const ACCEPTABLE_PART: u64 = 5;
+/// How far apart the lanes' lateness may be: as an absolute figure, and as a part of a median latency.
+const UNEVEN_US: u64 = 20;
+const UNEVEN_PART: u64 = 50;
+
+/// Why the generator can't be trusted with a ratio, if so. Being late alike on both sides is harmless, within bounds.
+fn uneven(parts: &Parts<'_>) -> Option<String> {
+    let [legacy, candidate] = parts.lags_us;
+    let p50 = parts.p50_us.unwrap_or(0);
+    let advice =
+        "so the ratio of latencies is not the servers'; give the load generator more CPU or lower the rate";
+    if legacy.max(candidate) > ACCEPTABLE_LAG_US.max(p50 / ACCEPTABLE_PART) {
+        let lag = micros(legacy.max(candidate));
+        return Some(format!("the load generator itself was late by {lag} at the median, {advice}"));
+    }
+    (legacy.abs_diff(candidate) > UNEVEN_US.max(p50 / UNEVEN_PART)).then(|| {
+        format!(
+            "the load generator was late by {} at the median for legacy and by {} for the candidate, {advice}",
+            micros(legacy),
+            micros(candidate)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use super::*;
+use crate::load::duet::Noise;
+
+const LIMITS: LatencyLimitsUs = LatencyLimitsUs { p50: None, p95: Some(1), p99: None };
+
+fn look(verdict: LookVerdict, shared: bool, seconds: u32) -> Look {
+    let correlation = if shared { 0.9 } else { 0.1 };
+    Look {
+        verdict,
+        reason: "the look's reason".to_owned(),
+        seconds,
+        comparisons: vec![],
+        noise: Noise { correlation: Some([correlation; 2]), ..Noise::default() },
+        alpha_spent: 0.0,
+    }
+}
+
+fn concluded(limits: Verdict, look: Option<&Look>, latency_limits: LatencyLimitsUs) -> (Verdict, String) {
+    let limits = (limits, "p50 400 µs".to_owned());
+    conclude(&Parts { limits, latency_limits, look, comparisons: &[], lags_us: [60, 60], p50_us: Some(400) })
+}
+
+#[test]
+fn a_pass_needs_the_duet_and_every_limit() {
+    let pass = look(LookVerdict::Pass, true, 60);
+    for (limits, expected) in [
+        (Verdict::Pass, Verdict::Pass),
+        (Verdict::Inconclusive, Verdict::Inconclusive),
+        (Verdict::Fail, Verdict::Fail),
+    ] {
+        assert_eq!(concluded(limits, Some(&pass), LIMITS).0, expected);
+    }
+    let fail = look(LookVerdict::Fail, true, 60);
+    assert_eq!(concluded(Verdict::Pass, Some(&fail), LIMITS).0, Verdict::Fail);
+    assert_eq!(concluded(Verdict::Pass, None, LIMITS).0, Verdict::Inconclusive);
+}
+
+#[test]
+fn limits_carry_the_gate_only_where_noise_is_private_and_there_is_one_for_the_tail() {
+    let median = LatencyLimitsUs { p50: Some(1), p95: None, p99: None };
+    for (shared, limits, expected) in [
+        (false, LIMITS, Verdict::Warn),
+        (true, LIMITS, Verdict::Inconclusive),
+        (false, median, Verdict::Inconclusive),
+        (false, LatencyLimitsUs::default(), Verdict::Inconclusive),
+    ] {
+        let open = look(LookVerdict::Inconclusive, shared, 240);
+        assert_eq!(concluded(Verdict::Pass, Some(&open), limits).0, expected, "{shared} {limits:?}");
+        assert_eq!(concluded(Verdict::Inconclusive, Some(&open), limits).0, Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn a_duet_that_was_too_short_says_so() {
+    let open = look(LookVerdict::Continue, true, 20);
+    let (verdict, message) = concluded(Verdict::Pass, Some(&open), LIMITS);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(message.contains("less than 60 s, and this one took 20 s"), "{message}");
+}
+
+#[test]
+fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_limit() {
+    let pass = look(LookVerdict::Pass, true, 60);
+    let with = |lags_us, p50_us, limits| {
+        let limits = (limits, String::new());
+        conclude(&Parts {
+            limits,
+            latency_limits: LIMITS,
+            look: Some(&pass),
+            comparisons: &[],
+            lags_us,
+            p50_us: Some(p50_us),
+        })
+    };
+    assert_eq!(with([60, 75], 400, Verdict::Pass).0, Verdict::Pass);
+    assert_eq!(with([60, 85], 400, Verdict::Pass).0, Verdict::Inconclusive);
+    assert_eq!(with([60, 85], 2_000, Verdict::Pass).0, Verdict::Pass);
+    assert_eq!(with([201, 201], 400, Verdict::Pass).0, Verdict::Inconclusive);
+    assert_eq!(with([900, 905], 5_000, Verdict::Pass).0, Verdict::Pass);
+    assert_eq!(with([201, 201], 400, Verdict::Fail).0, Verdict::Fail);
+}
+
+#[test]
+fn what_ends_a_load_early_is_held_against_the_candidate_only_where_it_is_its_fault() {
+    let verdict = |stop, is_duet| cut_short(&stop, is_duet).map(|(verdict, _)| verdict);
+    assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::Backlog(Arm::Legacy), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::GrossFault(Arm::Candidate), true), None);
+    assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), false), None);
+    assert_eq!(verdict(Stop::Guard("x".to_owned()), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::WarmUp("x".to_owned()), true), Some(Verdict::Fail));
+    assert_eq!(verdict(Stop::Verdict, true), None);
+    assert_eq!(verdict(Stop::Bug, false), Some(Verdict::Error));
+}

@@ -1,0 +1,183 @@
+//! What a load came to: the verdict, the figures for the status, and the whole report.
+//!
+//! Decides which side is judged (the candidate, and legacy where it is alone) and brings the parts together. Never measures.
+
+use std::time::Duration;
+
+use super::{
+    LoadOutcome, LoadSpec,
+    conclude::{Parts, conclude, cut_short},
+    duet::{self, Arm, Comparison, Look, Metric, Standing},
+    report,
+    report::describe,
+    taken::{LaneTaken, Stop, Taken},
+    verdict::{self, Breakdown, Limits, Measured},
+};
+use crate::api::{LoadComparison, LoadResult, Verdict};
+
+/// Most comparisons in a status.
+const COMPARISONS_MAX: usize = 8;
+/// Longest message in a status; the report has all of it.
+const MESSAGE_MAX_CHARS: usize = 600;
+
+/// What was taken down, judged.
+pub(super) fn outcome(spec: &LoadSpec, taken: &Taken) -> LoadOutcome {
+    let comparisons = comparisons(spec, taken);
+    let (verdict, message) = judge(spec, taken, &comparisons);
+    let noise_shared = taken.look.as_ref().and_then(Look::noise_shared);
+    let report = report::LoadReport {
+        verdict,
+        message: message.clone(),
+        noise_shared,
+        ..describe(spec, taken, &comparisons)
+    };
+    let result = LoadResult {
+        verdict,
+        message: clip(message),
+        comparison: worst(&comparisons, taken),
+        noise_shared,
+        ..figures(judged(taken))
+    };
+    let throughput_milli = count(throughput_milli(judged(taken), taken.elapsed));
+    LoadOutcome { result: LoadResult { throughput_milli, ..result }, report }
+}
+
+/// The side that the verdict is about.
+fn judged(taken: &Taken) -> Option<&LaneTaken> {
+    taken.lane(Arm::Candidate).or_else(|| taken.lane(Arm::Legacy))
+}
+
+/// Those of the look that decided, else those of everything there is.
+fn comparisons(spec: &LoadSpec, taken: &Taken) -> Vec<Comparison> {
+    match &taken.look {
+        Some(look) if look.comparisons.is_empty() => {
+            duet::compare(&taken.recording, look.seconds, &spec.rules())
+        }
+        Some(look) => look.comparisons.clone(),
+        None => Vec::new(),
+    }
+}
+
+fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict, String) {
+    let is_duet = taken.lanes.len() > 1;
+    let Some(lane) = judged(taken) else { return (Verdict::Error, "nothing was loaded".to_owned()) };
+    let limits =
+        Limits { latency: spec.max_latency, errors: spec.max_error, min_throughput: spec.min_throughput };
+    let limits = verdict::judge(&measured(lane, taken), &limits);
+    if let Some((verdict, message)) = taken.stop.as_ref().and_then(|stop| cut_short(stop, is_duet)) {
+        return (verdict, format!("{message}; {}", limits.1));
+    }
+    if !is_duet {
+        return limits;
+    }
+    let lag = |arm| taken.lane(arm).and_then(|lane| lane.tally.lag.percentile_us(50, 0)).unwrap_or(0);
+    let legacy = taken.lane(Arm::Legacy);
+    conclude(&Parts {
+        limits,
+        latency_limits: spec.max_latency,
+        look: taken.look.as_ref(),
+        comparisons,
+        lags_us: [lag(Arm::Legacy), lag(Arm::Candidate)],
+        p50_us: legacy.and_then(|lane| lane.tally.latency.percentile_us(50, lane.tally.errors)),
+    })
+}
+
+fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
+    let tally = &lane.tally;
+    let breakdown = match &taken.stop {
+        Some(Stop::GrossFault(arm)) if *arm == lane.arm => Some(Breakdown::GrossFault),
+        Some(Stop::Backlog(arm)) if *arm == lane.arm => Some(Breakdown::Backlog),
+        _ => None,
+    };
+    Measured {
+        scheduled: lane.scheduled,
+        ok: tally.ok,
+        errors: tally.errors,
+        timeouts: tally.timeouts,
+        skipped: lane.skipped,
+        p50_us: tally.latency.percentile_us(50, tally.errors),
+        p95_us: tally.latency.percentile_us(95, tally.errors),
+        p99_us: tally.latency.percentile_us(99, tally.errors),
+        service_p95_us: tally.service.percentile_us(95, tally.errors),
+        lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
+        breakdown,
+        is_cut_short: taken.stop.is_some() && breakdown.is_none(),
+        throughput_milli: throughput_milli(Some(lane), taken.elapsed),
+    }
+}
+
+/// Answers per second, in thousandths.
+fn throughput_milli(lane: Option<&LaneTaken>, elapsed: Duration) -> u64 {
+    let ok = lane.map_or(0, |lane| lane.tally.ok);
+    u64::try_from(u128::from(ok) * 1_000_000_000 / elapsed.as_micros().max(1)).unwrap_or(u64::MAX)
+}
+
+fn figures(lane: Option<&LaneTaken>) -> LoadResult {
+    let Some(lane) = lane else { return LoadResult::default() };
+    let tally = &lane.tally;
+    let max_us = tally.latency.max_us();
+    // Where a percentile did not come back at all, the slowest that did is what can be shown.
+    let percentile = |percent| count(tally.latency.percentile_us(percent, tally.errors).unwrap_or(max_us));
+    LoadResult {
+        scheduled: count(lane.scheduled),
+        ok: count(tally.ok),
+        errors: count(tally.errors),
+        timeouts: count(tally.timeouts),
+        skipped: count(lane.skipped),
+        p50_us: percentile(50),
+        p95_us: percentile(95),
+        p99_us: percentile(99),
+        max_us: count(max_us),
+        error_classes: tally.error_classes(),
+        ..LoadResult::default()
+    }
+}
+
+/// The first of what is sorted by how bad it is.
+fn worst(comparisons: &[Comparison], taken: &Taken) -> Vec<LoadComparison> {
+    let told = comparisons.iter().filter_map(|comparison| {
+        let (Metric::Latency(percentile), Some(latency)) = (comparison.metric, comparison.latency) else {
+            return None;
+        };
+        Some(LoadComparison {
+            class: class_name(comparison, taken),
+            percentile: Metric::Latency(percentile).name().to_owned(),
+            ratio_permille: permille(latency.ratio),
+            low_permille: latency.low.map(permille),
+            high_permille: latency.high.map(permille),
+            verdict: of_standing(comparison.standing),
+        })
+    });
+    told.take(COMPARISONS_MAX).collect()
+}
+
+/// Of the class that was compared; `all` for all of them together.
+pub(super) fn class_name(comparison: &Comparison, taken: &Taken) -> String {
+    let name = comparison.class.and_then(|class| taken.recording.class_names().get(class));
+    name.map_or_else(|| "all".to_owned(), Clone::clone)
+}
+
+pub(super) fn of_standing(standing: Standing) -> Verdict {
+    match standing {
+        Standing::Worse => Verdict::Fail,
+        Standing::NotWorse => Verdict::Pass,
+        Standing::Open | Standing::TooFew => Verdict::Inconclusive,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a ratio of latencies is below 6e7; the cast saturates")]
+fn permille(ratio: f64) -> i64 {
+    (ratio * 1_000.0).round() as i64
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn clip(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MESSAGE_MAX_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

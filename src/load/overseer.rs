@@ -1,0 +1,143 @@
+//! Watches over a running load: tells of its progress, looks at every second that is complete, and ends it where it must.
+//!
+//! Ends it when the duet has a verdict, when most of what is sent fails, when a server has fallen behind beyond hope, or when
+//! a guard says that the application would suffer. What has been sent by then is waited for and booked all the same.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    LoadProgress,
+    duet::{self, Arm, Look, LookVerdict, Rules},
+    pacer::Pacer,
+    progress::Teller,
+    taken::Stop,
+    timeline::Timeline,
+    worker::Run,
+};
+
+/// How often it is looked at.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// What is watched.
+pub(super) struct Watch<'a> {
+    pub(super) run: &'a Run,
+    pub(super) pacer: &'a Pacer,
+    pub(super) arms: &'a [Arm],
+    /// Of a duet that is judged while it runs.
+    pub(super) rules: Option<Rules>,
+    pub(super) timeline: Timeline,
+    pub(super) progress: &'a watch::Sender<LoadProgress>,
+    pub(super) teller: Teller,
+}
+
+/// What came of it.
+pub(super) struct Watched {
+    pub(super) timeline: Timeline,
+    /// The last look at the duet.
+    pub(super) look: Option<Look>,
+    pub(super) stop: Option<Stop>,
+}
+
+impl Watch<'_> {
+    /// Until every worker is done. `guard` ends when the application would suffer, and says why.
+    pub(super) async fn over(
+        mut self,
+        workers: &mut JoinSet<()>,
+        guard: impl Future<Output = String>,
+    ) -> Watched {
+        let mut guard = std::pin::pin!(guard);
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut look, mut stop) = (None, None);
+        loop {
+            let mut guarded = None;
+            tokio::select! {
+                joined = workers.join_next() => if joined.is_none() { break },
+                _ = ticks.tick() => {}
+                why = &mut guard, if stop.is_none() => guarded = Some(Stop::Guard(why)),
+            }
+            if stop.is_none() {
+                stop = match guarded {
+                    Some(guarded) => Some(guarded),
+                    None => self.look(&mut look).await,
+                };
+            }
+            if stop.is_some() {
+                self.run.over.cancel();
+                self.pacer.stop();
+            }
+        }
+        if stop.is_none() {
+            stop = self.look(&mut look).await;
+        }
+        let fresh = self.run.books().take_fresh();
+        if self.timeline.take(fresh).is_err() {
+            stop = Some(Stop::Bug);
+        }
+        self.tell();
+        Watched { timeline: self.timeline, look, stop }
+    }
+
+    /// Takes in what has ended, and looks at every second that it completes.
+    async fn look(&mut self, look: &mut Option<Look>) -> Option<Stop> {
+        let fresh = self.run.books().take_fresh();
+        if self.timeline.take(fresh).is_err() {
+            return Some(Stop::Bug);
+        }
+        self.tell();
+        if let Some(stop) = self.outright() {
+            return Some(stop);
+        }
+        while self.timeline.advance(self.pacer) {
+            if let Some(rules) = &self.rules
+                && let Some(stop) = judge(&self.timeline, rules, look).await
+            {
+                return Some(stop);
+            }
+        }
+        None
+    }
+
+    /// What needs no statistics.
+    fn outright(&self) -> Option<Stop> {
+        let books = self.run.books();
+        for (lane, arm) in self.arms.iter().enumerate() {
+            if books.tallies[lane].is_gross_fault() {
+                return Some(Stop::GrossFault(*arm));
+            }
+            if self.pacer.refused(lane) > 0 {
+                return Some(Stop::Backlog(*arm));
+            }
+        }
+        None
+    }
+
+    fn tell(&mut self) {
+        let told = self.teller.tell(&self.run.books(), self.pacer, self.run.start);
+        self.progress.send_replace(told);
+    }
+}
+
+/// Judges the second that was completed last.
+async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> Option<Stop> {
+    let seconds = timeline.measured_seconds();
+    if seconds == 0 {
+        let warm_up = timeline.warm_up()?;
+        return duet::gross_failures(warm_up, timeline.warm()).map(Stop::WarmUp);
+    }
+    let (recording, rules) = (Arc::clone(timeline.measured()), rules.clone());
+    // A look at a long recording takes tenths of a second, which the calls in flight must not feel.
+    let judging = tokio::task::spawn_blocking(move || {
+        duet::decide(&recording, Duration::from_secs(seconds.into()), &rules)
+    });
+    let seen = judging.await.ok()?;
+    let is_over = seen.verdict != LookVerdict::Continue;
+    *look = Some(seen);
+    is_over.then_some(Stop::Verdict)
+}

@@ -1,0 +1,166 @@
+//! What a load has taken down, as its report shows it.
+//!
+//! Decides which percentiles can be told: one of fewer than ten samples beyond it is left out, not guessed.
+
+use super::{
+    Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second, Settings,
+};
+use crate::load::{
+    LoadSpec,
+    duet::{self, Metric},
+    histogram::Latencies,
+    outcome::{class_name, of_standing},
+    taken::{LaneTaken, Taken},
+};
+
+/// Shares of the statements that the curve of latencies has points for, in ten-thousandths.
+const CURVE: [u64; 17] = [
+    1_000, 2_500, 5_000, 6_000, 7_000, 8_000, 9_000, 9_250, 9_500, 9_750, 9_900, 9_950, 9_975, 9_990, 9_995,
+    9_998, 9_999,
+];
+/// Samples beyond a percentile that it needs.
+const BEYOND: u64 = 10;
+
+/// Everything but the verdict and what the servers counted.
+pub(in crate::load) fn describe(
+    spec: &LoadSpec,
+    taken: &Taken,
+    comparisons: &[duet::Comparison],
+) -> LoadReport {
+    let arm = |arm| taken.lane(arm).map(|lane| described(lane, taken));
+    LoadReport {
+        arms: Arms { legacy: arm(duet::Arm::Legacy), candidate: arm(duet::Arm::Candidate) },
+        comparison: comparisons.iter().filter_map(|compared| comparison(spec, taken, compared)).collect(),
+        classes: classes(taken),
+        generator: generator(taken),
+        settings: settings(spec, taken),
+        seed: spec.seed,
+        duration_s: taken.elapsed.as_secs_f64(),
+        ..LoadReport::default()
+    }
+}
+
+fn described(lane: &LaneTaken, taken: &Taken) -> Arm {
+    let tally = &lane.tally;
+    Arm {
+        server_version: String::new(),
+        scheduled: lane.scheduled,
+        ok: tally.ok,
+        errors: tally.errors,
+        timeouts: tally.timeouts,
+        skipped: lane.skipped,
+        latency: percentiles(&tally.latency, tally.errors),
+        service: percentiles(&tally.service, tally.errors),
+        curve: curve(&tally.latency, tally.errors),
+        seconds: (0..taken.recording.seconds()).filter_map(|at| second(taken, lane.arm, at)).collect(),
+        error_classes: tally.error_classes(),
+    }
+}
+
+fn percentiles(latencies: &Latencies, failed: u64) -> Percentiles {
+    let samples = latencies.count() + failed;
+    let told = |percent| {
+        let is_enough = samples * (100 - percent) >= BEYOND * 100;
+        latencies.percentile_us(percent, failed).filter(|_| is_enough)
+    };
+    Percentiles { p50_us: told(50), p95_us: told(95), p99_us: told(99), max_us: latencies.max_us() }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "at most ten thousand")]
+fn curve(latencies: &Latencies, failed: u64) -> Vec<CurvePoint> {
+    let samples = latencies.count() + failed;
+    let point = |share: u64| {
+        let is_told = samples * (10_000 - share) >= 10_000;
+        let us = latencies.share_us(share, failed).filter(|_| is_told)?;
+        Some(CurvePoint { share: share as f64 / 10_000.0, us })
+    };
+    CURVE.into_iter().filter_map(point).collect()
+}
+
+fn second(taken: &Taken, arm: duet::Arm, at: u32) -> Option<Second> {
+    let figures = taken.recording.figures(None, arm, at, at + 1);
+    (figures.ok + figures.failed > 0).then(|| Second {
+        at,
+        ok: figures.ok,
+        failed: figures.failed,
+        p50_us: figures.p50_us.unwrap_or(figures.max_us),
+        p95_us: figures.p95_us.unwrap_or(figures.max_us),
+    })
+}
+
+fn comparison(spec: &LoadSpec, taken: &Taken, compared: &duet::Comparison) -> Option<Comparison> {
+    let (Metric::Latency(percentile), Some(latency)) = (compared.metric, compared.latency) else {
+        return None;
+    };
+    Some(Comparison {
+        class: class_name(compared, taken),
+        percentile: compared.metric.name().to_owned(),
+        ratio: latency.ratio,
+        low: latency.low,
+        high: latency.high,
+        margin: 1.0 + spec.rules().margin(percentile).fail,
+        shift_us: latency.shift_us,
+        verdict: of_standing(compared.standing),
+        reason: compared.reason.clone(),
+    })
+}
+
+fn classes(taken: &Taken) -> Vec<Class> {
+    let of = |(index, name): (usize, &String)| {
+        let side = |arm| {
+            taken.lane(arm)?;
+            let figures = taken.recording.figures(Some(index), arm, 0, taken.recording.seconds());
+            let samples = figures.ok + figures.failed;
+            let told =
+                |us: Option<u64>, percent: u64| us.filter(|_| samples * (100 - percent) >= BEYOND * 100);
+            let latency = Percentiles {
+                p50_us: told(figures.p50_us, 50),
+                p95_us: told(figures.p95_us, 95),
+                p99_us: told(figures.p99_us, 99),
+                max_us: figures.max_us,
+            };
+            Some(ClassSide { ok: figures.ok, failed: figures.failed, latency })
+        };
+        Class {
+            name: name.clone(),
+            share: taken.shares.get(index).copied().unwrap_or(0.0),
+            legacy: side(duet::Arm::Legacy),
+            candidate: side(duet::Arm::Candidate),
+        }
+    };
+    taken.recording.class_names().iter().enumerate().map(of).collect()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "microseconds and counts, for people")]
+fn generator(taken: &Taken) -> Generator {
+    let mut lanes = taken.lanes.iter().map(|lane| lane.tally.lag.clone());
+    let Some(mut lag) = lanes.next() else { return Generator::default() };
+    lanes.for_each(|lane| lag.add(&lane));
+    Generator {
+        send_lag_p50_us: lag.percentile_us(50, 0).unwrap_or(0),
+        send_lag_p99_us: lag.percentile_us(99, 0).unwrap_or(0),
+        cpu_us_per_statement: taken.cpu.as_micros() as f64 / taken.statements.max(1) as f64,
+    }
+}
+
+fn settings(spec: &LoadSpec, taken: &Taken) -> Settings {
+    let warm_up = if taken.lanes.len() > 1 { spec.warm_up.as_secs_f64() } else { 0.0 };
+    let name = &spec.traffic.name;
+    let command = format!(
+        "cutover load --traffic {name}.yaml --rate {} --duration {}s --connections {} --seed {}",
+        spec.rate,
+        spec.duration.as_secs_f64(),
+        spec.connections,
+        spec.seed
+    );
+    Settings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        traffic: name.clone(),
+        rate: spec.rate,
+        connections: spec.connections,
+        parallelism: taken.processes,
+        warm_up_s: warm_up,
+        statement_timeout_ms: u64::try_from(spec.statement_timeout.as_millis()).unwrap_or(u64::MAX),
+        command,
+    }
+}

@@ -1,0 +1,71 @@
+//! What a load has taken down, before anything is made of it.
+//!
+//! One process's, or that of all processes which carried out parts of one schedule: counts and histograms add up, and the
+//! seconds of their recordings are the same seconds. Percentiles are only ever taken of what was added up.
+
+use std::time::Duration;
+
+use super::{
+    duet::{Arm, Look, Recording},
+    measure::Tally,
+};
+
+/// Why a load ended before its schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// More than half of a side's statements failed.
+    GrossFault(Arm),
+    /// More arrivals waited for a side than could ever be caught up with.
+    Backlog(Arm),
+    /// The candidate failed in the warm-up already; how.
+    WarmUp(String),
+    /// The application would have suffered; how.
+    Guard(String),
+    /// The duet has its verdict.
+    Verdict,
+    /// The books are not what they must be.
+    Bug,
+}
+
+/// One side's.
+#[derive(Debug, Clone)]
+pub(super) struct LaneTaken {
+    pub(super) arm: Arm,
+    pub(super) scheduled: u64,
+    pub(super) skipped: u64,
+    pub(super) tally: Tally,
+}
+
+impl LaneTaken {
+    /// Whether every arrival is accounted for.
+    pub(super) fn is_conserved(&self) -> bool {
+        self.tally.taken() + self.skipped == self.scheduled
+    }
+}
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    /// Legacy first, where there are both.
+    pub(super) lanes: Vec<LaneTaken>,
+    /// Of each class in the arrivals, in the model's order.
+    pub(super) shares: Vec<f64>,
+    pub(super) recording: Recording,
+    /// The last look at a duet that was judged while it ran.
+    pub(super) look: Option<Look>,
+    pub(super) stop: Option<Stop>,
+    /// From the end of the warm-up to the last answer.
+    pub(super) elapsed: Duration,
+    /// Processor time of all processes, the warm-up included.
+    pub(super) cpu: Duration,
+    /// Calls that it was for.
+    pub(super) statements: u64,
+    /// That shared the schedule.
+    pub(super) processes: u32,
+}
+
+impl Taken {
+    pub(super) fn lane(&self, arm: Arm) -> Option<&LaneTaken> {
+        self.lanes.iter().find(|lane| lane.arm == arm)
+    }
+}
