@@ -8,7 +8,10 @@
 use std::{fmt, time::Duration};
 
 use futures::future::{join_all, select_all};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{Targets, duet::Arm, look::Look, spec};
 use crate::{
@@ -22,7 +25,7 @@ mod room;
 pub use latency::{LegacyLatency, MIN_CALLS};
 pub use room::{Scope, TooFew};
 
-use room::{Judge, Room};
+use room::{Judge, Seen};
 
 /// `application_name` of the connections that watch is `cutover/` and this.
 const PURPOSE: &str = "load guard";
@@ -37,7 +40,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
 pub enum GuardError {
     /// A server can't be connected to.
-    #[error("{} can't be watched: {error}", name(*.arm))]
+    #[error("{}: the connection that watches it could not be opened: {error}", name(*.arm))]
     Connect {
         /// Which.
         arm: Arm,
@@ -115,8 +118,8 @@ impl fmt::Display for GuardStop {
         match self {
             Self::FreeConnections { arm, scope, free, least } => write!(
                 f,
-                "{} had {free} connections free ({scope}), and guard.freeConnections keeps {least} for the application, so \
-                 the load was ended",
+                "{} had {free} connections free ({scope}), fewer than the {least} kept free for the application \
+                 (guard.freeConnections), so the load was ended",
                 name(*arm)
             ),
             Self::Unwatched { arm, failures, why } => write!(
@@ -156,6 +159,36 @@ struct Side {
     target: Target,
     /// Gone after a question without an answer.
     look: Option<Look>,
+    worst: watch::Sender<Worst>,
+}
+
+/// The worst that was seen of a server while it was watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Worst {
+    /// Fewest connections that were free at once, within the tightest limit.
+    pub free: Option<i64>,
+    /// Most sessions of the role that waited for a lock at once.
+    pub waiting: Option<i64>,
+}
+
+impl Worst {
+    fn take(&mut self, seen: &Seen) {
+        let free = seen.tightest().map(|room| room.free);
+        self.free = [self.free, free].into_iter().flatten().min();
+        self.waiting = self.waiting.max(Some(seen.waiting));
+    }
+
+    /// As a report's counters.
+    #[must_use]
+    pub fn counters(self) -> Vec<(String, f64)> {
+        #[allow(clippy::cast_precision_loss, reason = "numbers of sessions")]
+        let number = |count: i64| count as f64;
+        let named = [
+            ("connections free, fewest at once", self.free),
+            ("pg_stat_activity, most sessions of the role waiting for a lock at once", self.waiting),
+        ];
+        named.into_iter().filter_map(|(name, count)| Some((name.to_owned(), number(count?)))).collect()
+    }
 }
 
 impl Watch {
@@ -171,7 +204,7 @@ impl Watch {
         let opening = sides.into_iter().map(|(arm, target)| async move {
             let look = Look::open(target, PURPOSE, STEP_TIMEOUT, PATIENCE).await;
             let look = look.map_err(|error| GuardError::Connect { arm, error })?;
-            Ok(Side { arm, target: target.clone(), look: Some(look) })
+            Ok(Side { arm, target: target.clone(), look: Some(look), worst: watch::Sender::default() })
         });
         let sides = join_all(opening).await.into_iter().collect::<Result<_, GuardError>>()?;
         Ok(Self { sides, least: guard.free_connections })
@@ -181,11 +214,31 @@ impl Watch {
     /// first of them is opened.
     pub async fn admit(&self, connections: usize) -> Result<(), GuardError> {
         let asking = self.sides.iter().map(|side| async move {
-            let rooms = side.ask().await.map_err(|why| GuardError::Ask { arm: side.arm, why })?;
-            Ok::<_, GuardError>((side.arm, rooms))
+            let seen = side.ask().await.map_err(|why| GuardError::Ask { arm: side.arm, why })?;
+            Ok::<_, GuardError>((side.arm, seen))
         });
         let seen = join_all(asking).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(room::admit(&seen, connections, self.least)?)
+    }
+
+    /// What is not watched, for the report: between a server and this process there may be something with limits of its own.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let is_direct = |side: &&Side| side.look.as_ref().is_some_and(|look| look.facts().is_direct);
+        let indirect = self.sides.iter().filter(|side| !is_direct(side));
+        let note = |side: &Side| {
+            let name = name(side.arm);
+            format!(
+                "{name}: a pooler, a proxy or NAT is between; what the server has free is watched, not the limits of what is between"
+            )
+        };
+        indirect.map(note).collect()
+    }
+
+    /// The worst so far, also after the end of [`Watch::watch`].
+    #[must_use]
+    pub fn worst(&self) -> Vec<(Arm, watch::Receiver<Worst>)> {
+        self.sides.iter().map(|side| (side.arm, side.worst.subscribe())).collect()
     }
 
     /// Asks each server once a second, and ends when the load has to. Dropping the future closes the connections.
@@ -205,6 +258,9 @@ impl Side {
         loop {
             clock.tick().await;
             let seen = self.ask_again().await;
+            if let Ok(seen) = &seen {
+                self.worst.send_modify(|worst| worst.take(seen));
+            }
             if let Some(stop) = judge.tell(seen) {
                 return stop;
             }
@@ -212,7 +268,7 @@ impl Side {
     }
 
     /// Asks on a new connection if the last one was lost.
-    async fn ask_again(&mut self) -> Result<Vec<Room>, String> {
+    async fn ask_again(&mut self) -> Result<Seen, String> {
         if self.look.as_ref().is_none_or(Look::is_closed) {
             self.look = None;
             let look = Look::open(&self.target, PURPOSE, PATIENCE, PATIENCE).await;
@@ -226,7 +282,7 @@ impl Side {
         seen
     }
 
-    async fn ask(&self) -> Result<Vec<Room>, String> {
+    async fn ask(&self) -> Result<Seen, String> {
         let look = self.look.as_ref().ok_or("the connection was lost")?;
         let row = look.row(room::QUESTION).await.map_err(|fault| fault.to_string())?;
         room::read(&row).ok_or_else(|| "the server did not say how many connections are free".to_owned())

@@ -6,11 +6,15 @@ use cutover::{
     api::Verdict,
     load::{
         Guard, Targets,
-        guard::{GuardError, GuardStop, Scope, TooFew, Watch},
+        guard::{GuardError, GuardStop, Scope, TooFew, Watch, Worst},
     },
     postgres::Session,
 };
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     counters::session,
@@ -35,7 +39,7 @@ async fn open(targets: &Targets) -> Watch {
 }
 
 async fn watching(database: &Database<'_>) -> JoinHandle<GuardStop> {
-    tokio::spawn(open(&candidate(&database.target())).await.watch())
+    tokio::spawn(open(&Targets::Legacy(database.target())).await.watch())
 }
 
 async fn sessions(database: &Database<'_>, count: usize) -> Vec<Session> {
@@ -110,15 +114,23 @@ async fn slots_for_superusers_are_not_free_and_one_server_bears_both_sides() {
 async fn a_load_ends_when_the_application_needs_the_connections() {
     let database = limited(10).await;
     let mut held = sessions(&database, 4).await;
-    let mut watching = watching(&database).await;
-    let early = timeout(A_WHILE, &mut watching).await;
-    assert!(early.is_err(), "five are free: {early:?}");
+    held[0].client().batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
+    let watch = open(&candidate(&database.target())).await;
+    assert_eq!(watch.notes(), [""; 0]);
+    let worst = watch.worst().remove(0).1;
+    let mut watching = tokio::spawn(watch.watch());
+    tokio::select! {
+        stop = &mut watching => panic!("five are free: {stop:?}"),
+        ended = held[1].client().batch_execute("SELECT pg_advisory_lock(1)") => panic!("it waits: {ended:?}"),
+        () = sleep(A_WHILE) => {}
+    }
     held.push(session(&database).await);
     let stop = stopped(watching).await;
     assert!(
         matches!(stop, GuardStop::FreeConnections { scope: Scope::Role, free: 4, least: 5, .. }),
         "{stop:?}"
     );
+    assert_eq!(*worst.borrow(), Worst { free: Some(4), waiting: Some(1) });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +169,9 @@ async fn a_server_that_does_not_answer_ends_the_load() {
     let (freeze, frozen) = watch::channel(false);
     let relay = fake::freezable_relay("127.0.0.1", (database.host.clone(), database.port), frozen).await;
     (database.host, database.port) = (relay.ip().to_string(), relay.port());
-    let watching = watching(&database).await;
+    let watch = open(&Targets::Legacy(database.target())).await;
+    assert_eq!(watch.notes().len(), 1, "something is between");
+    let watching = tokio::spawn(watch.watch());
     freeze.send(true).unwrap();
     let stop = stopped(watching).await;
     assert!(matches!(stop, GuardStop::Unwatched { failures: 3, .. }), "{stop:?}");

@@ -93,18 +93,24 @@ impl Growth {
 /// Legacy's and the candidate's, each counter that one of them has.
 #[must_use]
 pub fn side_by_side(legacy: Option<&Growth>, candidate: Option<&Growth>) -> Vec<Counter> {
-    let mut counters: Vec<Counter> = Vec::new();
-    let names = table::views().flat_map(|view| view.columns).map(|(_, name)| *name);
-    for name in names.chain([HIT_RATIO]) {
-        let of = |side: Option<&Growth>| side.and_then(|growth| growth.of(name));
-        let counter = Counter { name: name.to_owned(), legacy: of(legacy), candidate: of(candidate) };
+    let known = table::views().flat_map(|view| view.columns).map(|(_, name)| *name).chain([HIT_RATIO]);
+    // What a caller has added comes last.
+    let own = legacy.into_iter().chain(candidate).flat_map(|growth| &growth.counters);
+    let mut names: Vec<&str> = Vec::new();
+    for name in known.chain(own.map(|(name, _)| name.as_str())) {
         // Some have one name in two views.
-        let is_known = counters.iter().any(|other| other.name == name);
-        if !is_known && (counter.legacy.is_some() || counter.candidate.is_some()) {
-            counters.push(counter);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
-    counters
+    let of = |side: Option<&Growth>, name: &str| side.and_then(|growth| growth.of(name));
+    let counter = |name: &str| Counter {
+        name: name.to_owned(),
+        legacy: of(legacy, name),
+        candidate: of(candidate, name),
+    };
+    let counters = names.into_iter().map(counter);
+    counters.filter(|counter| counter.legacy.is_some() || counter.candidate.is_some()).collect()
 }
 
 #[cfg(test)]

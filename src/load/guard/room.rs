@@ -13,8 +13,10 @@ use super::{Arm, GuardStop, name};
 
 /// Looks in a row with too little room that end a load.
 const LOW_LOOKS: u32 = 2;
-/// Looks in a row without an answer that end a load.
-const FAILED_LOOKS: u32 = 3;
+/// Looks in a row without an answer that end a load: legacy has an application to lose. A candidate that does not answer is
+/// given the time that the load itself needs to find that out, because only the load can fail it.
+const FAILED_LOOKS_LEGACY: u32 = 3;
+const FAILED_LOOKS_CANDIDATE: u32 = 10;
 
 /// The moment the server started is which server it is: a copy, or a standby, has the same system identifier and slots of
 /// its own. `NULL` is what this version or this server does not have.
@@ -28,7 +30,8 @@ pub(super) const QUESTION: &str = "SELECT (extract(epoch FROM pg_postmaster_star
     count(*) FILTER (WHERE datname = current_database()), \
     (SELECT oid FROM pg_roles WHERE rolname = session_user), \
     (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user), \
-    count(*) FILTER (WHERE usename = session_user) \
+    count(*) FILTER (WHERE usename = session_user), \
+    count(*) FILTER (WHERE usename = session_user AND wait_event_type = 'Lock') \
     FROM pg_stat_activity WHERE datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'";
 
 /// Which limit.
@@ -64,8 +67,23 @@ pub(super) struct Room {
     pub(super) free: i64,
 }
 
-/// The rooms of an answer to [`QUESTION`]; `None` if a number is missing.
-pub(super) fn read(row: &SimpleQueryRow) -> Option<Vec<Room>> {
+/// What one look at a server showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) rooms: Vec<Room>,
+    /// Sessions of the role that wait for a lock.
+    pub(super) waiting: i64,
+}
+
+impl Seen {
+    /// Where the least is left.
+    pub(super) fn tightest(&self) -> Option<&Room> {
+        self.rooms.iter().min_by_key(|room| room.free)
+    }
+}
+
+/// Reads an answer to [`QUESTION`]; `None` if a number is missing.
+pub(super) fn read(row: &SimpleQueryRow) -> Option<Seen> {
     let text = |index| row.try_get(index).ok().flatten();
     let number = |index| text(index)?.parse::<i64>().ok();
     let server = text(0)?;
@@ -82,13 +100,13 @@ pub(super) fn read(row: &SimpleQueryRow) -> Option<Vec<Room>> {
         limit,
         free: limit - taken,
     };
-    Some(limited.map(room).collect())
+    Some(Seen { rooms: limited.map(room).collect(), waiting: number(9)? })
 }
 
 /// A load that does not fit beside the application.
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
-#[error("{} has {} connections free ({}), and the load's {} would leave fewer than the {} that guard.freeConnections keeps \
-         for the application; {}", name(*.arm), .free, .scope, .needed, .least, self.remedy())]
+#[error("{} has {} connections free ({}), and the load's {} would leave fewer than the {} kept free for the \
+         application (guard.freeConnections); {}", name(*.arm), .free, .scope, .needed, .least, self.remedy())]
 pub struct TooFew {
     /// On which server.
     pub arm: Arm,
@@ -125,9 +143,9 @@ impl TooFew {
 }
 
 /// Whether a load with so many connections to each side leaves `least` free everywhere.
-pub(super) fn admit(seen: &[(Arm, Vec<Room>)], connections: usize, least: u32) -> Result<(), TooFew> {
+pub(super) fn admit(seen: &[(Arm, Seen)], connections: usize, least: u32) -> Result<(), TooFew> {
     let connections = i64::try_from(connections).unwrap_or(i64::MAX);
-    let all = || seen.iter().flat_map(|(arm, rooms)| rooms.iter().map(move |room| (*arm, room)));
+    let all = || seen.iter().flat_map(|(arm, seen)| seen.rooms.iter().map(move |room| (*arm, room)));
     let short = all().filter_map(|(arm, room)| {
         let sharing = all().filter(|(_, other)| (other.scope, &other.key) == (room.scope, &room.key)).count();
         let sides = i64::try_from(sharing).unwrap_or(1);
@@ -162,18 +180,19 @@ impl Judge {
     }
 
     /// Takes what was seen. A look without an answer neither adds to the ones with too little room nor forgives them.
-    pub(super) fn tell(&mut self, seen: Result<Vec<Room>, String>) -> Option<GuardStop> {
+    pub(super) fn tell(&mut self, seen: Result<Seen, String>) -> Option<GuardStop> {
         let (arm, least) = (self.arm, self.least);
-        let rooms = match seen {
-            Ok(rooms) => rooms,
+        let seen = match seen {
+            Ok(seen) => seen,
             Err(why) => {
                 self.failures += 1;
+                let most = if arm == Arm::Legacy { FAILED_LOOKS_LEGACY } else { FAILED_LOOKS_CANDIDATE };
                 let failures = self.failures;
-                return (failures >= FAILED_LOOKS).then_some(GuardStop::Unwatched { arm, failures, why });
+                return (failures >= most).then_some(GuardStop::Unwatched { arm, failures, why });
             }
         };
         self.failures = 0;
-        let tightest = rooms.iter().min_by_key(|room| room.free)?;
+        let tightest = seen.tightest()?;
         if tightest.free >= i64::from(least) {
             self.low = 0;
             return None;
@@ -192,8 +211,8 @@ mod tests {
         Room { scope, key: key.to_owned(), limit, free }
     }
 
-    fn server(key: &str, free: i64) -> Vec<Room> {
-        vec![room(Scope::Server, key, 97, free)]
+    fn server(key: &str, free: i64) -> Seen {
+        Seen { rooms: vec![room(Scope::Server, key, 97, free)], waiting: 0 }
     }
 
     #[test]
@@ -205,14 +224,14 @@ mod tests {
         assert_eq!(
             refused.to_string(),
             "candidate has 25 connections free (of max_connections less what is reserved), and the load's 21 would leave \
-             fewer than the 5 that guard.freeConnections keeps for the application; lower connections to at most 20"
+             fewer than the 5 kept free for the application (guard.freeConnections); lower connections to at most 20"
         );
     }
 
     #[test]
     fn the_tightest_limit_of_the_tightest_side_is_the_one_that_is_named() {
         let mut legacy = server("a", 50);
-        legacy.push(room(Scope::Role, "a 7", 30, 12));
+        legacy.rooms.push(room(Scope::Role, "a 7", 30, 12));
         let refused = admit(&[(Arm::Legacy, legacy), (Arm::Candidate, server("b", 20))], 18, 5).unwrap_err();
         assert_eq!((refused.arm, refused.scope, refused.free), (Arm::Legacy, Scope::Role, 12));
         assert!(refused.to_string().ends_with("lower connections to at most 7"), "{refused}");
@@ -234,7 +253,8 @@ mod tests {
         assert!(!admit(&[(Arm::Legacy, server("a", 90))], 91, 5).unwrap_err().is_forever());
         let busy = admit(&[(Arm::Legacy, server("a", 3))], 1, 5).unwrap_err();
         assert!(busy.to_string().ends_with("wait until fewer are in use"), "{busy}");
-        let full = admit(&[(Arm::Legacy, vec![room(Scope::Role, "a 7", 4, 3)])], 1, 5).unwrap_err();
+        let full = Seen { rooms: vec![room(Scope::Role, "a 7", 4, 3)], waiting: 0 };
+        let full = admit(&[(Arm::Legacy, full)], 1, 5).unwrap_err();
         assert!(full.to_string().ends_with("or lower guard.freeConnections"), "{full}");
     }
 
@@ -246,14 +266,14 @@ mod tests {
         let stop = tell(3).unwrap();
         assert_eq!(
             stop.to_string(),
-            "legacy had 3 connections free (of max_connections less what is reserved), and guard.freeConnections keeps 5 \
-             for the application, so the load was ended"
+            "legacy had 3 connections free (of max_connections less what is reserved), fewer than the 5 kept free \
+             for the application (guard.freeConnections), so the load was ended"
         );
     }
 
     #[test]
     fn three_looks_without_an_answer_end_a_load_and_forgive_no_lack_of_room() {
-        let mut judge = Judge::new(Arm::Candidate, 5);
+        let mut judge = Judge::new(Arm::Legacy, 5);
         let silent = || Err("the connection was lost".to_owned());
         assert_eq!([judge.tell(silent()), judge.tell(silent())], [None, None]);
         assert_eq!(judge.tell(Ok(server("a", 4))), None);
@@ -261,5 +281,12 @@ mod tests {
         let stop = judge.tell(silent()).unwrap();
         assert!(stop.to_string().ends_with("the last one because the connection was lost"), "{stop}");
         assert!(matches!(judge.tell(Ok(server("a", 4))), Some(GuardStop::FreeConnections { .. })));
+    }
+
+    #[test]
+    fn a_candidate_that_does_not_answer_is_left_to_the_loads_own_verdict_for_ten_looks() {
+        let mut judge = Judge::new(Arm::Candidate, 5);
+        let stops = (1..=10).filter(|_| judge.tell(Err("it is gone".to_owned())).is_some()).count();
+        assert_eq!(stops, 1);
     }
 }
