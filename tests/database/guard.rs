@@ -90,7 +90,8 @@ async fn a_load_begins_only_where_the_applications_connections_stay_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_databases_limit_counts_as_the_roles_does() {
     let database = Server::shared().database().await;
-    database.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT 10", database.name)).await;
+    let limit = format!("ALTER DATABASE {} CONNECTION LIMIT 10", database.name);
+    Server::shared().execute("postgres", &limit).await;
     let watch = open(&candidate(&database.target())).await;
     assert_eq!(watch.admit(4).await, Ok(()));
     let refused = too_few(watch.admit(5).await.unwrap_err());
@@ -103,10 +104,15 @@ async fn slots_for_superusers_are_not_free_and_one_server_bears_both_sides() {
     let (legacy, candidate) = (server.database().await, server.database().await);
     let (legacy, candidate) = (Box::new(legacy.target()), Box::new(candidate.target()));
     let watch = open(&Targets::Duet { legacy, candidate }).await;
-    // 30 − 4 − 2 that watch − 5 kept free.
-    assert_eq!(watch.admit(9).await, Ok(()));
-    let refused = too_few(watch.admit(10).await.unwrap_err());
+    // 30 − 4 − 2 that watch, once those are gone that set the databases up.
+    let refused = loop {
+        let refused = too_few(watch.admit(10).await.unwrap_err());
+        if refused.free >= 24 {
+            break refused;
+        }
+    };
     assert_eq!((refused.scope, refused.free, refused.needed), (Scope::Server, 24, 20));
+    assert_eq!(watch.admit(9).await, Ok(()));
     assert!(refused.to_string().ends_with("at most 9 to each side, which are one server"), "{refused}");
 }
 

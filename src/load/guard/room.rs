@@ -2,7 +2,8 @@
 //!
 //! Decides within which limits a connection counts (the server's slots for ordinary roles, the database's and the role's own
 //! limit), what a load takes of each, also where legacy and candidate are one server, and when two looks in a row
-//! make an end. What a session of another role is, an ordinary role may not see: it counts as a connection.
+//! make an end. What a process of another role is, an ordinary role may not see: it counts as a connection, even if it is a
+//! parallel worker. Autovacuum has no role and does not count.
 //! Pure but for reading an answer's columns; never takes what is reserved for superusers for free.
 
 use std::fmt;
@@ -32,7 +33,8 @@ pub(super) const QUESTION: &str = "SELECT (extract(epoch FROM pg_postmaster_star
     (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user), \
     count(*) FILTER (WHERE usename = session_user), \
     count(*) FILTER (WHERE usename = session_user AND wait_event_type = 'Lock') \
-    FROM pg_stat_activity WHERE datname IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'";
+    FROM pg_stat_activity WHERE datname IS NOT NULL AND usesysid IS NOT NULL \
+      AND coalesce(backend_type, 'client backend') = 'client backend'";
 
 /// Which limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
