@@ -16,6 +16,10 @@ mod postgres;
 
 #[path = "database/connectivity.rs"]
 mod connectivity;
+#[path = "database/counters.rs"]
+mod counters;
+#[path = "database/guard.rs"]
+mod guard;
 #[path = "database/load.rs"]
 mod load;
 #[path = "database/sql.rs"]

@@ -1,0 +1,116 @@
+//! When legacy is too slow for the load to go on.
+//!
+//! Decides from legacy's 95th percentile, second by second, as the load sees it: the application's own calls wait in the
+//! same queues. The bound is `guard.legacyP95`, or ten times what it was in the warm-up, and at least 100 ms.
+//! Pure. A second with too few calls for a percentile is not held against legacy, nor does it clear it.
+
+use std::time::Duration;
+
+use super::{GuardStop, spec};
+
+/// Calls that a second must have for its percentile to be told.
+pub const MIN_CALLS: u64 = 20;
+/// Told seconds in a row above the bound that end a load.
+const SECONDS: u32 = 5;
+/// Without a bound in the spec: so many times the warm-up's.
+const WARM_UP_FACTOR: u64 = 10;
+/// Without a bound in the spec: never below this.
+const FLOOR_US: u64 = 100_000;
+
+/// Legacy's own latency against its bound.
+#[derive(Debug, Clone)]
+pub struct LegacyLatency {
+    /// `None` until the warm-up is over.
+    bound: Option<(u64, &'static str)>,
+    above: u32,
+}
+
+impl LegacyLatency {
+    /// At the beginning of the warm-up, in which only a bound of the spec counts.
+    #[must_use]
+    pub fn new(guard: &spec::Guard) -> Self {
+        let us = |bound: Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+        Self { bound: guard.legacy_p95.map(|bound| (us(bound), "guard.legacyP95")), above: 0 }
+    }
+
+    /// At the end of the warm-up, with its p95 in microseconds; `None` where it had too few calls, which leaves the floor.
+    pub fn warmed_up(&mut self, p95_us: Option<u64>) {
+        let ten_times = p95_us.unwrap_or(0).saturating_mul(WARM_UP_FACTOR);
+        let bound = if ten_times > FLOOR_US {
+            (ten_times, "ten times the warm-up's")
+        } else {
+            (FLOOR_US, "the least bound; guard.legacyP95 sets another")
+        };
+        self.bound.get_or_insert(bound);
+    }
+
+    /// Takes one second's p95 in microseconds, `None` where it had fewer than [`MIN_CALLS`] calls.
+    pub fn tell(&mut self, p95_us: Option<u64>) -> Option<GuardStop> {
+        let (p95_us, (bound_us, bound)) = p95_us.zip(self.bound)?;
+        if p95_us <= bound_us {
+            self.above = 0;
+            return None;
+        }
+        self.above += 1;
+        let seconds = self.above;
+        (seconds >= SECONDS).then_some(GuardStop::LegacyLatency { p95_us, seconds, bound_us, bound })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn legacy(bound: Option<u64>) -> LegacyLatency {
+        let guard = spec::Guard { free_connections: 5, legacy_p95: bound.map(Duration::from_millis) };
+        LegacyLatency::new(&guard)
+    }
+
+    /// The second, from 1, in which it says stop.
+    fn stops_in(legacy: &mut LegacyLatency, seconds: &[Option<u64>]) -> Option<usize> {
+        seconds.iter().position(|p95_us| legacy.tell(*p95_us).is_some()).map(|index| index + 1)
+    }
+
+    #[test]
+    fn five_seconds_in_a_row_above_the_bound_end_a_load_and_not_one_at_it() {
+        let (at, above) = (Some(200_000), Some(200_001));
+        assert_eq!(stops_in(&mut legacy(Some(200)), &[at; 60]), None);
+        assert_eq!(stops_in(&mut legacy(Some(200)), &[above; 5]), Some(5));
+        let interrupted = [above, above, above, above, at, above, above, above, above, above];
+        assert_eq!(stops_in(&mut legacy(Some(200)), &interrupted), Some(10));
+    }
+
+    #[test]
+    fn a_second_with_too_few_calls_neither_counts_nor_clears() {
+        let above = Some(1_000_000);
+        let seconds = [above, above, None, above, None, None, above, above];
+        assert_eq!(stops_in(&mut legacy(Some(200)), &seconds), Some(8));
+        assert_eq!(stops_in(&mut legacy(Some(200)), &[None; 60]), None);
+    }
+
+    #[test]
+    fn without_a_bound_of_the_spec_the_warm_up_gives_one_and_never_a_tight_one() {
+        let after = |warm_up: Option<u64>, p95_us| {
+            let mut legacy = legacy(None);
+            assert_eq!(stops_in(&mut legacy, &[Some(u64::MAX); 10]), None, "before the warm-up is over");
+            legacy.warmed_up(warm_up);
+            stops_in(&mut legacy, &[Some(p95_us); 5])
+        };
+        assert_eq!([after(Some(30_000), 300_000), after(Some(30_000), 300_001)], [None, Some(5)]);
+        assert_eq!([after(Some(500), 100_000), after(Some(500), 100_001)], [None, Some(5)]);
+        assert_eq!([after(None, 100_000), after(None, 100_001)], [None, Some(5)]);
+    }
+
+    #[test]
+    fn a_bound_of_the_spec_counts_in_the_warm_up_too_and_is_not_replaced() {
+        let mut legacy = legacy(Some(50));
+        assert_eq!(stops_in(&mut legacy, &[Some(60_000); 4]), None);
+        legacy.warmed_up(Some(90_000));
+        let stop = legacy.tell(Some(61_234)).unwrap();
+        assert_eq!(
+            stop.to_string(),
+            "legacy's p95 was above 50.0ms (guard.legacyP95) for 5 s, at last 61.2ms, so the load was ended for the \
+             application's sake; lower the rate"
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! How many connections are free on a server, and whether that is enough.
+//!
+//! Decides within which limits a connection counts (the server's slots for ordinary roles, the database's and the role's own
+//! limit), what a load takes of each, also where legacy and candidate are one server, and when two looks in a row
+//! make an end. What a process of another role is, an ordinary role may not see: it counts as a connection, even if it is a
+//! parallel worker. Autovacuum has no role and does not count.
+//! Pure but for reading an answer's columns; never takes what is reserved for superusers for free.
+
+use std::fmt;
+
+use tokio_postgres::SimpleQueryRow;
+
+use super::{Arm, GuardStop, name};
+
+/// Looks in a row with too little room that end a load.
+const LOW_LOOKS: u32 = 2;
+/// Looks in a row without an answer that end a load: legacy has an application to lose. A candidate that does not answer is
+/// given the time that the load itself needs to find that out, because only the load can fail it.
+const FAILED_LOOKS_LEGACY: u32 = 3;
+const FAILED_LOOKS_CANDIDATE: u32 = 10;
+
+/// The moment the server started is which server it is: a copy, or a standby, has the same system identifier and slots of
+/// its own. `NULL` is what this version or this server does not have.
+pub(super) const QUESTION: &str = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8, \
+    current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8 \
+      - coalesce(current_setting('reserved_connections', true), '0')::int8 \
+      - coalesce(current_setting('rds.rds_superuser_reserved_connections', true), '0')::int8, \
+    count(*), \
+    (SELECT oid FROM pg_database WHERE datname = current_database()), \
+    (SELECT datconnlimit FROM pg_database WHERE datname = current_database()), \
+    count(*) FILTER (WHERE datname = current_database()), \
+    (SELECT oid FROM pg_roles WHERE rolname = session_user), \
+    (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user), \
+    count(*) FILTER (WHERE usename = session_user), \
+    count(*) FILTER (WHERE usename = session_user AND wait_event_type = 'Lock') \
+    FROM pg_stat_activity WHERE datname IS NOT NULL AND usesysid IS NOT NULL \
+      AND coalesce(backend_type, 'client backend') = 'client backend'";
+
+/// Which limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `max_connections`, less what is reserved.
+    Server,
+    /// `CONNECTION LIMIT` of the database.
+    Database,
+    /// `CONNECTION LIMIT` of the role.
+    Role,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "of max_connections less what is reserved",
+            Self::Database => "of the database's CONNECTION LIMIT",
+            Self::Role => "of the role's CONNECTION LIMIT",
+        })
+    }
+}
+
+/// What is left within a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) scope: Scope,
+    /// The same on two sides that share it.
+    key: String,
+    /// All that there are.
+    limit: i64,
+    /// Of these, free now.
+    pub(super) free: i64,
+}
+
+/// What one look at a server showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) rooms: Vec<Room>,
+    /// Sessions of the role that wait for a lock.
+    pub(super) waiting: i64,
+}
+
+impl Seen {
+    /// Where the least is left.
+    pub(super) fn tightest(&self) -> Option<&Room> {
+        self.rooms.iter().min_by_key(|room| room.free)
+    }
+}
+
+/// Reads an answer to [`QUESTION`]; `None` if a number is missing.
+pub(super) fn read(row: &SimpleQueryRow) -> Option<Seen> {
+    let text = |index| row.try_get(index).ok().flatten();
+    let number = |index| text(index)?.parse::<i64>().ok();
+    let server = text(0)?;
+    let rooms = [
+        (Scope::Server, String::new(), number(1)?, number(2)?),
+        (Scope::Database, text(3)?.to_owned(), number(4)?, number(5)?),
+        (Scope::Role, text(6)?.to_owned(), number(7)?, number(8)?),
+    ];
+    // Below zero is no limit.
+    let limited = rooms.into_iter().filter(|(scope, _, limit, _)| *scope == Scope::Server || *limit >= 0);
+    let room = |(scope, of, limit, taken): (_, String, i64, i64)| Room {
+        scope,
+        key: format!("{server} {of}"),
+        limit,
+        free: limit - taken,
+    };
+    Some(Seen { rooms: limited.map(room).collect(), waiting: number(9)? })
+}
+
+/// A load that does not fit beside the application.
+#[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
+#[error("{} has {} connections free ({}), and the load's {} would leave fewer than the {} kept free for the \
+         application (guard.freeConnections); {}", name(*.arm), .free, .scope, .needed, .least, self.remedy())]
+pub struct TooFew {
+    /// On which server.
+    pub arm: Arm,
+    /// Within which limit.
+    pub scope: Scope,
+    /// What is free, the connection that watches taken off.
+    pub free: i64,
+    /// Connections that the load opens there, on both sides together where they are one server.
+    pub needed: i64,
+    /// What has to stay free.
+    pub least: u32,
+    /// The limit itself.
+    limit: i64,
+    /// Sides that share it.
+    sides: i64,
+}
+
+impl TooFew {
+    /// Whether it does not fit even with nobody else there.
+    #[must_use]
+    pub fn is_forever(&self) -> bool {
+        self.limit - self.sides - self.needed < i64::from(self.least)
+    }
+
+    fn remedy(&self) -> String {
+        let most = (self.free - i64::from(self.least)) / self.sides.max(1);
+        let shared = if self.sides > 1 { " to each side, which are one server" } else { "" };
+        match most {
+            1.. => format!("lower connections to at most {most}{shared}"),
+            _ if self.is_forever() => "raise the server's limit, or lower guard.freeConnections".to_owned(),
+            _ => "wait until fewer are in use".to_owned(),
+        }
+    }
+}
+
+/// Whether a load with so many connections to each side leaves `least` free everywhere.
+pub(super) fn admit(seen: &[(Arm, Seen)], connections: usize, least: u32) -> Result<(), TooFew> {
+    let connections = i64::try_from(connections).unwrap_or(i64::MAX);
+    let all = || seen.iter().flat_map(|(arm, seen)| seen.rooms.iter().map(move |room| (*arm, room)));
+    let short = all().filter_map(|(arm, room)| {
+        let sharing = all().filter(|(_, other)| (other.scope, &other.key) == (room.scope, &room.key)).count();
+        let sides = i64::try_from(sharing).unwrap_or(1);
+        let needed = connections.saturating_mul(sides);
+        let is_short = room.free.saturating_sub(needed) < i64::from(least);
+        is_short.then_some(TooFew {
+            arm,
+            scope: room.scope,
+            free: room.free,
+            needed,
+            least,
+            limit: room.limit,
+            sides,
+        })
+    });
+    // The tightest one: what helps there helps everywhere.
+    short.min_by_key(|short| (short.free - short.needed) / short.sides).map_or(Ok(()), Err)
+}
+
+/// Decides from one look after the other whether the load has to end.
+#[derive(Debug)]
+pub(super) struct Judge {
+    arm: Arm,
+    least: u32,
+    low: u32,
+    failures: u32,
+}
+
+impl Judge {
+    pub(super) fn new(arm: Arm, least: u32) -> Self {
+        Self { arm, least, low: 0, failures: 0 }
+    }
+
+    /// Takes what was seen. A look without an answer neither adds to the ones with too little room nor forgives them.
+    pub(super) fn tell(&mut self, seen: Result<Seen, String>) -> Option<GuardStop> {
+        let (arm, least) = (self.arm, self.least);
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(why) => {
+                self.failures += 1;
+                let most = if arm == Arm::Legacy { FAILED_LOOKS_LEGACY } else { FAILED_LOOKS_CANDIDATE };
+                let failures = self.failures;
+                return (failures >= most).then_some(GuardStop::Unwatched { arm, failures, why });
+            }
+        };
+        self.failures = 0;
+        let tightest = seen.tightest()?;
+        if tightest.free >= i64::from(least) {
+            self.low = 0;
+            return None;
+        }
+        self.low += 1;
+        let Room { scope, free, .. } = *tightest;
+        (self.low >= LOW_LOOKS).then_some(GuardStop::FreeConnections { arm, scope, free: free.max(0), least })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(scope: Scope, key: &str, limit: i64, free: i64) -> Room {
+        Room { scope, key: key.to_owned(), limit, free }
+    }
+
+    fn server(key: &str, free: i64) -> Seen {
+        Seen { rooms: vec![room(Scope::Server, key, 97, free)], waiting: 0 }
+    }
+
+    #[test]
+    fn what_a_load_opens_must_leave_the_applications_connections_free() {
+        let seen = [(Arm::Candidate, server("a", 25))];
+        assert_eq!(admit(&seen, 20, 5), Ok(()));
+        let refused = admit(&seen, 21, 5).unwrap_err();
+        assert!(!refused.is_forever());
+        assert_eq!(
+            refused.to_string(),
+            "candidate has 25 connections free (of max_connections less what is reserved), and the load's 21 would leave \
+             fewer than the 5 kept free for the application (guard.freeConnections); lower connections to at most 20"
+        );
+    }
+
+    #[test]
+    fn the_tightest_limit_of_the_tightest_side_is_the_one_that_is_named() {
+        let mut legacy = server("a", 50);
+        legacy.rooms.push(room(Scope::Role, "a 7", 30, 12));
+        let refused = admit(&[(Arm::Legacy, legacy), (Arm::Candidate, server("b", 20))], 18, 5).unwrap_err();
+        assert_eq!((refused.arm, refused.scope, refused.free), (Arm::Legacy, Scope::Role, 12));
+        assert!(refused.to_string().ends_with("lower connections to at most 7"), "{refused}");
+    }
+
+    #[test]
+    fn one_server_on_both_sides_bears_both_loads() {
+        let both = |candidate| [(Arm::Legacy, server("a", 30)), (Arm::Candidate, server(candidate, 30))];
+        assert_eq!(admit(&both("b"), 20, 5), Ok(()));
+        let refused = admit(&both("a"), 20, 5).unwrap_err();
+        assert_eq!((refused.free, refused.needed), (30, 40));
+        assert!(refused.to_string().ends_with("at most 12 to each side, which are one server"), "{refused}");
+    }
+
+    #[test]
+    fn a_load_that_can_never_fit_is_told_from_a_server_that_is_busy() {
+        let never = admit(&[(Arm::Legacy, server("a", 90))], 93, 5).unwrap_err();
+        assert!(never.is_forever(), "97 slots, one watches");
+        assert!(!admit(&[(Arm::Legacy, server("a", 90))], 91, 5).unwrap_err().is_forever());
+        let busy = admit(&[(Arm::Legacy, server("a", 3))], 1, 5).unwrap_err();
+        assert!(busy.to_string().ends_with("wait until fewer are in use"), "{busy}");
+        let full = Seen { rooms: vec![room(Scope::Role, "a 7", 4, 3)], waiting: 0 };
+        let full = admit(&[(Arm::Legacy, full)], 1, 5).unwrap_err();
+        assert!(full.to_string().ends_with("or lower guard.freeConnections"), "{full}");
+    }
+
+    #[test]
+    fn two_looks_in_a_row_with_too_little_room_end_a_load() {
+        let mut judge = Judge::new(Arm::Legacy, 5);
+        let mut tell = |free| judge.tell(Ok(server("a", free)));
+        assert_eq!([tell(4), tell(5), tell(4)], [None, None, None]);
+        let stop = tell(3).unwrap();
+        assert_eq!(
+            stop.to_string(),
+            "legacy had 3 connections free (of max_connections less what is reserved), fewer than the 5 kept free \
+             for the application (guard.freeConnections), so the load was ended"
+        );
+    }
+
+    #[test]
+    fn three_looks_without_an_answer_end_a_load_and_forgive_no_lack_of_room() {
+        let mut judge = Judge::new(Arm::Legacy, 5);
+        let silent = || Err("the connection was lost".to_owned());
+        assert_eq!([judge.tell(silent()), judge.tell(silent())], [None, None]);
+        assert_eq!(judge.tell(Ok(server("a", 4))), None);
+        assert_eq!([judge.tell(silent()), judge.tell(silent())], [None, None]);
+        let stop = judge.tell(silent()).unwrap();
+        assert!(stop.to_string().ends_with("the last one because the connection was lost"), "{stop}");
+        assert!(matches!(judge.tell(Ok(server("a", 4))), Some(GuardStop::FreeConnections { .. })));
+    }
+
+    #[test]
+    fn a_candidate_that_does_not_answer_is_left_to_the_loads_own_verdict_for_ten_looks() {
+        let mut judge = Judge::new(Arm::Candidate, 5);
+        let stops = (1..=10).filter(|_| judge.tell(Err("it is gone".to_owned())).is_some()).count();
+        assert_eq!(stops, 1);
+    }
+}
