@@ -18,10 +18,14 @@ mod postgres;
 mod connectivity;
 #[path = "database/counters.rs"]
 mod counters;
+#[path = "database/duet.rs"]
+mod duet;
 #[path = "database/guard.rs"]
 mod guard;
 #[path = "database/load.rs"]
 mod load;
+#[path = "database/load_command.rs"]
+mod load_command;
 #[path = "database/sql.rs"]
 mod sql;
 #[path = "database/traffic.rs"]

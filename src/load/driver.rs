@@ -27,6 +27,7 @@ use super::{
     connection::{Connection, OpenError},
     deal::Deal,
     duet::Arm,
+    guard::{GuardError, GuardStop, LegacyLatency},
     keys,
     model::SharedModel,
     overseer::{Watch, Watched},
@@ -61,6 +62,12 @@ pub(super) struct NotRun {
     pub(super) message: String,
 }
 
+impl From<GuardError> for NotRun {
+    fn from(error: GuardError) -> Self {
+        Self { verdict: error.verdict(), message: error.to_string() }
+    }
+}
+
 impl NotRun {
     fn error(message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Error, message: message.into() }
@@ -71,6 +78,7 @@ impl NotRun {
 pub(super) async fn drive(
     spec: &LoadSpec,
     targets: &Targets,
+    guard: impl Future<Output = GuardStop>,
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Taken, NotRun> {
     let sides = targets.sides();
@@ -78,7 +86,7 @@ pub(super) async fn drive(
     let model = model.map_err(|fault| about(&sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
     refuse_writes_on_legacy(spec, &model, targets)?;
     let prepared = Prepared::new(spec, &sides, &model).await?;
-    carry_out(spec, &sides, model, prepared, progress).await
+    carry_out(spec, &sides, model, prepared, guard, progress).await
 }
 
 /// A side's fault, told with its name where there are two. What legacy can't do is no fault of the candidate.
@@ -145,6 +153,7 @@ async fn carry_out(
     sides: &[(Arm, &Target)],
     model: SharedModel,
     prepared: Prepared,
+    guard: impl Future<Output = GuardStop>,
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Taken, NotRun> {
     let warm_up = warm_up(spec, sides);
@@ -175,11 +184,12 @@ async fn carry_out(
         arms: &arms,
         // A part of a schedule tells too little: the whole is judged once all parts are there.
         rules: (arms.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
+        legacy: (arms.len() > 1).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
         progress,
         teller: Teller { arms: arms.clone(), warm_up, duration: spec.longest() },
     };
-    let watched = watch.over(&mut workers, std::future::pending()).await;
+    let watched = watch.over(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
     close(spec, &run, &pacer, &lanes, arms, model, watched, cpu).await
 }

@@ -46,6 +46,7 @@ mod sampler;
 mod scan;
 mod schedule;
 mod script;
+mod servers;
 mod spec;
 mod step;
 mod taken;
@@ -65,7 +66,10 @@ pub use script::{ScriptError, from_pgbench};
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, Guard, LoadSpec, LoadSpecError, Share};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
 
+use driver::NotRun;
 use duet::Arm;
+use guard::Watch;
+use servers::Before;
 
 /// Where the load goes.
 #[derive(Debug, Clone)]
@@ -109,14 +113,28 @@ pub struct LoadOutcome {
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
     let started = Instant::now();
-    let mut outcome = match Box::pin(driver::drive(spec, targets, &progress)).await {
-        Ok(taken) => outcome::outcome(spec, &taken),
-        Err(not_run) => not_run_at_all(spec, not_run.verdict, &not_run.message),
-    };
+    let mut outcome = Box::pin(carried_out(spec, targets, &progress))
+        .await
+        .unwrap_or_else(|not_run| not_run_at_all(spec, not_run.verdict, &not_run.message));
     outcome.result.seed = spec.seed.cast_signed();
     outcome.result.finished_at = Some(MicroTime(jiff::Timestamp::now()));
     outcome.result.duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
     outcome
+}
+
+async fn carried_out(
+    spec: &LoadSpec,
+    targets: &Targets,
+    progress: &watch::Sender<LoadProgress>,
+) -> Result<LoadOutcome, NotRun> {
+    let guard = Watch::open(targets, &spec.guard).await?;
+    guard.admit(spec.connections).await?;
+    let (notes, before) = (guard.notes(), Before::read(targets, &guard).await);
+    let taken = driver::drive(spec, targets, guard.watch(), progress).await?;
+    let mut outcome = outcome::outcome(spec, &taken);
+    outcome.report.notes = notes;
+    before.report(targets, &taken, &mut outcome.report).await;
+    Ok(outcome)
 }
 
 fn not_run_at_all(spec: &LoadSpec, verdict: Verdict, message: &str) -> LoadOutcome {

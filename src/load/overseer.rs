@@ -13,7 +13,8 @@ use tokio::{
 
 use super::{
     LoadProgress,
-    duet::{self, Arm, Look, LookVerdict, Rules},
+    duet::{self, Arm, Look, LookVerdict, Recording, Rules},
+    guard::{GuardStop, LegacyLatency, MIN_CALLS},
     pacer::Pacer,
     progress::Teller,
     taken::Stop,
@@ -31,6 +32,8 @@ pub(super) struct Watch<'a> {
     pub(super) arms: &'a [Arm],
     /// Of a duet that is judged while it runs.
     pub(super) rules: Option<Rules>,
+    /// Of a duet.
+    pub(super) legacy: Option<LegacyLatency>,
     pub(super) timeline: Timeline,
     pub(super) progress: &'a watch::Sender<LoadProgress>,
     pub(super) teller: Teller,
@@ -49,7 +52,7 @@ impl Watch<'_> {
     pub(super) async fn over(
         mut self,
         workers: &mut JoinSet<()>,
-        guard: impl Future<Output = String>,
+        guard: impl Future<Output = GuardStop>,
     ) -> Watched {
         let mut guard = std::pin::pin!(guard);
         let mut ticks = interval(INTERVAL);
@@ -100,6 +103,9 @@ impl Watch<'_> {
             {
                 return Some(stop);
             }
+            if let Some(stop) = self.legacy.as_mut().and_then(|legacy| is_too_slow(legacy, &self.timeline)) {
+                return Some(Stop::Guard(stop));
+            }
         }
         None
     }
@@ -122,6 +128,25 @@ impl Watch<'_> {
         let told = self.teller.tell(&self.run.books(), self.pacer, self.run.start);
         self.progress.send_replace(told);
     }
+}
+
+/// Whether legacy has been too slow for too long, with the second that was completed last.
+fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardStop> {
+    let p95 = |recording: &Recording, from, to| {
+        let figures = recording.figures(None, Arm::Legacy, from, to);
+        // Where that many failed, it was as slow as can be.
+        let is_told = figures.ok + figures.failed >= MIN_CALLS;
+        is_told.then(|| figures.p95_us.unwrap_or(u64::MAX))
+    };
+    let (warm, measured) = (timeline.warm(), timeline.measured_seconds());
+    let (recording, second) = match timeline.warm_up() {
+        Some(warm_up) if measured == 0 => (warm_up, warm),
+        _ => (timeline.measured().as_ref(), measured),
+    };
+    if measured == 1 {
+        legacy.warmed_up(timeline.warm_up().and_then(|recording| p95(recording, 0, warm)));
+    }
+    legacy.tell(p95(recording, second.saturating_sub(1), second))
 }
 
 /// Judges the second that was completed last.

@@ -36,6 +36,8 @@ pub struct LoadReport {
     pub generator: Generator,
     /// What the servers counted while it ran.
     pub counters: Vec<Counter>,
+    /// What a reader must know beside the figures.
+    pub notes: Vec<String>,
     /// What it takes to run it again.
     pub settings: Settings,
     /// Of the schedule: the same seed gives the same arrivals, sides and parameters.

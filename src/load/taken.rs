@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{
     duet::{Arm, Look, Recording},
+    guard::GuardStop,
     measure::Tally,
 };
 
@@ -19,8 +20,8 @@ pub(super) enum Stop {
     Backlog(Arm),
     /// The candidate failed in the warm-up already; how.
     WarmUp(String),
-    /// The application would have suffered; how.
-    Guard(String),
+    /// The application would have suffered.
+    Guard(GuardStop),
     /// The duet has its verdict.
     Verdict,
     /// The books are not what they must be.

@@ -58,8 +58,8 @@ async fn what_an_application_did_is_counted_once_its_session_has_ended() {
     ] {
         assert!(grew(name) >= least, "{name}: {growth:?}");
     }
-    assert_eq!(grew("pg_stat_database.tup_inserted"), 25.0);
-    assert_eq!(grew("pg_stat_database.deadlocks"), 0.0);
+    assert!((grew("pg_stat_database.tup_inserted") - 25.0).abs() < 0.5, "{growth:?}");
+    assert!(grew("pg_stat_database.deadlocks").abs() < 0.5, "{growth:?}");
     assert!(growth.seconds > 0.0 && growth.others_per_second(28).is_some());
     assert!(before.version.starts_with(|c: char| c.is_ascii_digit()), "{}", before.version);
     let rows = side_by_side(Some(&growth), None);

@@ -36,6 +36,9 @@ fn describe(report: &LoadReport) -> String {
         ),
         None => {}
     }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     let generator = &report.generator;
     let _ = writeln!(
         text,

@@ -18,20 +18,25 @@ use super::{
 
 /// Latency: last seconds that are looked at. Every one must be above 1.5 times, and their mean above 1.3 times by
 /// Student's test.
-const GROSS_LATENCY_SECONDS: [usize; 2] = [5, 10];
+const GROSS_LATENCY_SECONDS: [usize; 3] = [4, 5, 10];
+/// The first window is only for a ratio that has been this steady for so long: what it did before then tells how far it
+/// strays by itself.
+const CALM_SECONDS: usize = 20;
+const CALM: f64 = 0.12;
 const GROSS_RATIO_EACH: f64 = 1.5;
 const GROSS_RATIO: f64 = 1.3;
 /// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's
 /// share.
 const GROSS_FAILED_SECONDS: [usize; 2] = [3, 5];
 const GROSS_FAILED: f64 = 0.02;
-/// The chance of a false alarm, at any one second, is divided between the four windows.
-const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / 4.0;
+/// The chance of a false alarm, at any one second, is divided between the five windows.
+const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / 5.0;
 
 /// What slows one of two machines for ten seconds is no fault of its database: where the ratio went up and down in
-/// the seconds before with a spread above this, one that stays up is not yet gross.
+/// the seconds before with a spread above this, one that stays up is gross only if it is far beyond that.
 const BEFORE_SECONDS: usize = 60;
 const STEADY: f64 = 0.2;
+const FAR_BEYOND: f64 = 6.0;
 
 /// The gross fault of the last seconds, if there is one.
 pub(super) fn gross_fault(evidence: &impl Evidence, seconds: usize) -> Option<String> {
@@ -56,28 +61,49 @@ pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option
 }
 
 fn gross_latency(evidence: &impl Evidence, seconds: usize) -> Option<String> {
-    let start = seconds.saturating_sub(GROSS_LATENCY_SECONDS[1]);
-    let blocks = evidence.blocks(Group::All, 1, start, seconds);
+    let longest = GROSS_LATENCY_SECONDS[2];
+    let start = seconds.saturating_sub(BEFORE_SECONDS + longest);
     let median = Percentile::P50.index();
-    let window = |length: &usize| {
-        let last = blocks.get(blocks.len().checked_sub(*length)?..)?;
-        let last: Vec<_> = last.iter().map(|block| block[median].difference()).collect();
-        let (mean, spread) = spread(&last)?;
-        let distance = (mean - GROSS_RATIO.ln()) * number(*length).sqrt() / spread.max(f64::MIN_POSITIVE);
-        let student = StudentsT::new(0.0, 1.0, number(length - 1)).ok()?;
-        let is_gross = last.iter().all(|d| *d > GROSS_RATIO_EACH.ln()) && student.sf(distance) < GROSS_ALPHA;
-        is_gross.then(|| {
-            let times = mean.exp();
-            format!(
-                "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
-            )
-        })
+    let all: Vec<_> = evidence
+        .blocks(Group::All, 1, start, seconds)
+        .iter()
+        .map(|block| block[median].difference())
+        .collect();
+    GROSS_LATENCY_SECONDS.iter().find_map(|length| {
+        let (before, last) = all.split_at(all.len().checked_sub(*length)?);
+        // What began in the last ten seconds is not what it was before.
+        let before = &before[..before.len().saturating_sub(longest - length)];
+        let mean = gross_mean(before, last)?;
+        let times = mean.exp();
+        Some(format!(
+            "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
+        ))
+    })
+}
+
+/// The mean of the last differences, if it is gross beside those before.
+fn gross_mean(before: &[f64], last: &[f64]) -> Option<f64> {
+    let (mean, own_spread) = spread(last)?;
+    let (before_mean, before_spread) = spread(before).filter(|_| before.len() > 2).unwrap_or((0.0, 0.0));
+    let is_watched = before.len() >= CALM_SECONDS;
+    let is_far = is_watched && mean - before_mean > FAR_BEYOND * before_spread;
+    let is_gross = last.iter().all(|difference| *difference > GROSS_RATIO_EACH.ln());
+    if !is_gross || !(before_spread <= STEADY || is_far) {
+        return None;
+    }
+    let own = number(last.len() - 1);
+    let (spread, freedom) = if last.len() > GROSS_LATENCY_SECONDS[0] {
+        (own_spread, own)
+    } else if is_watched && before_spread <= CALM {
+        let other = number(before.len() - 1);
+        let pooled = (own * own_spread.powi(2) + other * before_spread.powi(2)) / (own + other);
+        (pooled.sqrt(), own + other)
+    } else {
+        return None;
     };
-    let fault = GROSS_LATENCY_SECONDS.iter().find_map(window)?;
-    let before = evidence.blocks(Group::All, 1, start.saturating_sub(BEFORE_SECONDS), start);
-    let before: Vec<_> = before.iter().map(|block| block[median].difference()).collect();
-    let is_steady = before.len() < 3 || spread(&before).is_some_and(|(_, spread)| spread <= STEADY);
-    is_steady.then_some(fault)
+    let distance = (mean - GROSS_RATIO.ln()) * number(last.len()).sqrt() / spread.max(f64::MIN_POSITIVE);
+    let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
+    (student.sf(distance) < GROSS_ALPHA).then_some(mean)
 }
 
 /// Mean and standard deviation; `None` of fewer than two.

@@ -39,6 +39,7 @@ pub fn html(report: &LoadReport) -> String {
                     h1 { "Load check: " (verdict(report.verdict)) }
                     p { (report.message) }
                     @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) } }
+                    @for note in &report.notes { p.note { (note) } }
                 }
                 (arms(report))
                 (figure("How latency is spread", charts::curve(&report.arms).ok().flatten(), "Further right are the slower statements: at 99 %, one in a hundred took longer than the line says. Latency counts from the moment that a statement was due."))

@@ -1,0 +1,92 @@
+//! What the servers were like while a load ran: their versions, their counters, and what else they did.
+//!
+//! Decides what of that a reader of the report must know: one of two servers that carries the application as well is not
+//! compared on equal terms. A server that tells nothing spoils no verdict; the report says what is missing.
+
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use super::{
+    Targets,
+    counters::{self, Counted, Growth},
+    duet::Arm,
+    guard::{Watch, Worst},
+    report::LoadReport,
+    taken::Taken,
+};
+
+/// Transactions per second of others by which one server must exceed twice the other's, to be told.
+const OTHERS: f64 = 10.0;
+
+/// What each server had counted before, and what is seen of it meanwhile.
+pub(super) struct Before {
+    counted: Vec<(Arm, Result<Counted, String>)>,
+    worst: Vec<(Arm, watch::Receiver<Worst>)>,
+}
+
+impl Before {
+    pub(super) async fn read(targets: &Targets, guard: &Watch) -> Self {
+        let reading = targets
+            .sides()
+            .into_iter()
+            .map(|(arm, target)| async move { (arm, counters::read(target).await) });
+        Self { counted: join_all(reading).await, worst: guard.worst() }
+    }
+
+    /// Reads once more, and writes into the report what has changed meanwhile.
+    pub(super) async fn report(self, targets: &Targets, taken: &Taken, report: &mut LoadReport) {
+        let reading = targets.sides().into_iter().map(|(_, target)| counters::read_settled(target));
+        let after = join_all(reading).await;
+        let mut growths = Vec::new();
+        for ((arm, before), after) in self.counted.into_iter().zip(after) {
+            let described = match arm {
+                Arm::Legacy => report.arms.legacy.as_mut(),
+                Arm::Candidate => report.arms.candidate.as_mut(),
+            };
+            if let (Some(described), Ok(before)) = (described, &before) {
+                described.server_version.clone_from(&before.version);
+            }
+            match (before, after) {
+                (Ok(before), Ok(after)) => {
+                    let mut growth = counters::grown(&before, &after);
+                    let worst = self.worst.iter().filter(|(other, _)| *other == arm);
+                    growth.counters.extend(worst.flat_map(|(_, worst)| worst.borrow().counters()));
+                    growths.push((arm, growth));
+                }
+                (Err(why), _) | (_, Err(why)) => report.notes.push(format!("{}: {why}", name(arm))),
+            }
+        }
+        let of = |wanted| growths.iter().find(|(arm, _)| *arm == wanted).map(|(_, growth)| growth);
+        report.counters = counters::side_by_side(of(Arm::Legacy), of(Arm::Candidate));
+        for (arm, growth) in &growths {
+            report.notes.extend(growth.left_out.iter().map(|why| format!("{}: {why}", name(*arm))));
+        }
+        report.notes.extend(unequal(taken, of(Arm::Legacy), of(Arm::Candidate)));
+    }
+}
+
+fn name(arm: Arm) -> &'static str {
+    match arm {
+        Arm::Legacy => "legacy",
+        Arm::Candidate => "candidate",
+    }
+}
+
+/// That one of the servers had much more to do beside this load, if so.
+fn unequal(taken: &Taken, legacy: Option<&Growth>, candidate: Option<&Growth>) -> Option<String> {
+    let others = |arm, growth: Option<&Growth>| {
+        growth?.others_per_second(taken.lane(arm).map_or(0, |lane| lane.tally.taken()))
+    };
+    let (legacy, candidate) = (others(Arm::Legacy, legacy)?, others(Arm::Candidate, candidate)?);
+    let favoured = if legacy > candidate * 2.0 + OTHERS {
+        "candidate"
+    } else if candidate > legacy * 2.0 + OTHERS {
+        "legacy"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "beside this load legacy carried {legacy:.0} transactions per second, the candidate {candidate:.0}: the comparison \
+         favours {favoured}, whose server had less to do"
+    ))
+}
