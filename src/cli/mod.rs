@@ -4,6 +4,7 @@ mod check;
 mod controller;
 mod crd;
 mod logging;
+mod report;
 mod target;
 mod traffic;
 mod traffic_file;
@@ -30,6 +31,8 @@ enum Command {
     Check(Box<check::Options>),
     /// Make traffic models.
     Traffic(traffic::Options),
+    /// Fetch the reports of a rollout's loads, as a page or as JSON, from the cluster of the kubeconfig in use.
+    Report(report::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
     /// Measure what a setting should be.
@@ -45,6 +48,7 @@ impl Cli {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
             Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
+            Command::Report(options) => (report::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Tune(options) => (tune::run(&options), 2),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };

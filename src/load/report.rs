@@ -11,7 +11,8 @@ use crate::api::Verdict;
 mod charts;
 mod html;
 
-pub use html::html;
+pub(crate) use html::micros;
+pub use html::{RolloutLoads, html, html_of_rollout};
 
 /// What a load check measured and decided.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default)]
