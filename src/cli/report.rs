@@ -89,7 +89,11 @@ async fn read_all(
     let mut unreadable = Vec::new();
     for (place, result) in cluster::loads_of(rollout).into_iter().filter(|(place, _)| is_asked_for(place)) {
         match cluster::read_load(namespace, &place, result).await {
-            Ok(report) => reports.push((place, report)),
+            // The status knows more than the load itself did: what legacy had in the baseline.
+            Ok(report) => {
+                let (verdict, message) = (result.verdict, result.message.clone());
+                reports.push((place, LoadReport { verdict, message, ..report }));
+            }
             Err(error) => unreadable.push(error.to_string()),
         }
     }
@@ -97,10 +101,10 @@ async fn read_all(
         unreadable.iter().for_each(|error| eprintln!("Warning: {error}"));
         return Ok(reports);
     }
-    match unreadable.is_empty() {
-        true => bail!(nothing_yet(rollout, stage)),
-        false => bail!("{}", unreadable.join("; ")),
+    if unreadable.is_empty() {
+        bail!(nothing_yet(rollout, stage));
     }
+    bail!(unreadable.join("; "))
 }
 
 /// What has to happen before there is a report.

@@ -102,7 +102,7 @@ impl Attempts {
             .filter(|(id, attempt)| {
                 id.has_load() && attempt.state == AttemptState::Running && !attempt.is_dead()
             })
-            .map(|(id, attempt)| (id.clone(), attempt.progress.borrow().clone()))
+            .map(|(id, attempt)| (id.clone(), *attempt.progress.borrow()))
             .collect()
     }
 

@@ -210,7 +210,7 @@ async fn act(
         let id_for_metrics = id.clone();
         let (progress, seen) = watch::channel(LoadProgress::default());
         let work = async move {
-            let report = job.run(progress).await;
+            let report = Box::pin(job.run(progress)).await;
             metrics.count(&id_for_metrics, &report);
             report
         };

@@ -245,6 +245,11 @@ pub(super) fn wanted_attempts(recorded: &Recorded, outlook: &Outlook) -> Vec<Att
     wanted
 }
 
+/// Whether the load of the stage's present soak is over, with a pass.
+pub(super) fn soak_load_passed(stage: &StageRecord) -> bool {
+    stage.soak_load.as_ref().is_some_and(|load| matches!(load.verdict, Verdict::Pass | Verdict::Warn))
+}
+
 fn stage_attempts(stage: &StageRecord) -> Vec<AttemptId> {
     let id = |(scope, number)| AttemptId { scope, number };
     let (scope, number) = match stage.phase {
@@ -253,7 +258,7 @@ fn stage_attempts(stage: &StageRecord) -> Vec<AttemptId> {
         StagePhase::Soaking => {
             let load = (AttemptScope::SoakLoad(stage.name.clone()), stage.soak_load_attempt);
             let samples = (AttemptScope::Soak(stage.name.clone()), stage.soak_attempt);
-            let load = stage.soak_load.is_none().then_some(load);
+            let load = (!soak_load_passed(stage)).then_some(load);
             return load.into_iter().chain([samples]).map(id).collect();
         }
         _ => return Vec::new(),

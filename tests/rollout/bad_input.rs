@@ -16,10 +16,6 @@ fn refused_at_admission() -> Vec<(&'static str, Value, &'static str)> {
             json!({"mode": "Candidate", "traffic": "reads", "rate": 10, "duration": "5s", "connections": 1});
         one(json!({"load": with(load, fields)}))
     };
-    let soak_load = |soak: &str, fields: Value| {
-        let load = json!({"traffic": "reads", "rate": 10, "duration": "1m", "connections": 1});
-        one(json!({"soak": {"duration": soak, "load": with(load, fields)}}))
-    };
     let check = |check: Value| one(json!({"checks": [with(json!({"name": "c"}), check)]}));
     vec![
         (
@@ -33,32 +29,6 @@ fn refused_at_admission() -> Vec<(&'static str, Value, &'static str)> {
         ("a rate above the bound", load(json!({"rate": 20_001})), "less than or equal to 20000"),
         ("a pool above the bound", load(json!({"connections": 501})), "less than or equal to 500"),
         ("unknown traffic", load(json!({"traffic": "nothing"})), "traffic model that does not exist"),
-        ("a duet longer than its soak", soak_load("69s", json!({})), "soak.load does not fit into the soak"),
-        (
-            "a duet that may become longer than its soak",
-            soak_load("2m", json!({"maxDuration": "2m"})),
-            "soak.load does not fit into the soak",
-        ),
-        (
-            "a load longer than its soak",
-            soak_load("59s", json!({"mode": "Candidate"})),
-            "soak.load does not fit into the soak",
-        ),
-        (
-            "unknown traffic in a soak",
-            soak_load("2m", json!({"traffic": "nothing"})),
-            "soak.load.traffic names a traffic model that does not exist",
-        ),
-        (
-            "load in a soak without a candidate",
-            {
-                let mut spec = soak_load("2m", json!({}));
-                spec.as_object_mut().unwrap().remove("candidate");
-                spec["stages"][0]["checks"] = json!([]);
-                spec
-            },
-            "need spec.candidate",
-        ),
         ("a stage that sets nothing", one(json!({"config": []})), "config"),
         (
             "a write whose loss nobody has accepted",
@@ -131,12 +101,6 @@ fn refused_at_admission() -> Vec<(&'static str, Value, &'static str)> {
 #[tokio::test]
 async fn what_the_schema_can_tell_is_refused_at_admission() {
     let shop = Shop::open("admission", &[]).await;
-    for (soak, fields) in [("70s", json!({})), ("1m", json!({"mode": "Candidate"}))] {
-        let load = json!({"traffic": "reads", "rate": 10, "duration": "1m", "connections": 1});
-        let soak = json!({"soak": {"duration": soak, "load": with(load, fields)}});
-        let fits = spec(&[with(stage("Deployment", "api"), soak)]);
-        shop.try_roll_out("good", fits).await.expect("a load that just fits into its soak is admitted");
-    }
     for (what, spec, word) in refused_at_admission() {
         let answer = shop.try_roll_out("bad", spec).await;
         let Err(kube::Error::Api(status)) = answer else { panic!("{what} was admitted") };

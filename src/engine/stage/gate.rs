@@ -189,10 +189,12 @@ fn setback(step: &mut Step<'_, '_>, message: &str) {
         &name,
         format!("stage {name}: no verdict, tried again: {message}"),
     );
-    let checks: Vec<CheckResult> = std::mem::take(&mut step.record().checks);
     let record = step.record();
+    // What there was stays to be seen until the next attempt begins.
+    let (checks, load): (Vec<CheckResult>, _) = (std::mem::take(&mut record.checks), record.load.take());
     crate::engine::admission::reset(record);
     record.checks = checks;
+    record.load = load;
     record.setbacks = setbacks;
     record.retry_at = Some(retry_at.clone());
     record.message = format!("no verdict, tried again soon: {message}");

@@ -12,14 +12,14 @@ use crate::{
     api::Verdict,
     engine::{
         model::{AttemptScope, Report},
-        pass::AttemptView,
+        pass::{AttemptView, soak_load_passed},
         reasons,
     },
 };
 
 /// The soak's load, one step further. A soak without one has nothing against going on.
 pub(super) fn watched(step: &mut Step<'_, '_>) -> Part {
-    if step.stage.soak_load.is_none() || step.record().soak_load.is_some() {
+    if step.stage.soak_load.is_none() || soak_load_passed(step.record()) {
         return Part::Passed;
     }
     let (number, digest) = (step.record().soak_load_attempt, step.record().digest.clone());
@@ -49,14 +49,13 @@ fn judge(step: &mut Step<'_, '_>, report: Report) -> Part {
     let limits = step.stage.soak_load.unwrap_or_default();
     let load = gate::told(step, report.load.unwrap_or_default(), limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
+    step.record().soak_load = Some(load);
     match verdict {
         Verdict::Fail => {
-            step.record().soak_load = Some(load);
             step.fail(reasons::SOAK_FAILED, &format!("load: {message}"));
             Part::Ended
         }
         Verdict::Pass | Verdict::Warn => {
-            step.record().soak_load = Some(load);
             step.pass.note(reasons::LOAD_PASSED, &name, format!("stage {name}, soaking: {message}"));
             Part::Passed
         }

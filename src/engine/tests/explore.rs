@@ -121,12 +121,12 @@ fn key(world: &World) -> String {
             let attempt =
                 AttemptScopes(&s.name).states(world, [s.attempt, s.soak_attempt, s.soak_load_attempt]);
             format!(
-                "{:?}{}{:?}{:?}{}{}{attempt}",
+                "{:?}{}{:?}{:?}{:?}{}{attempt}",
                 s.phase,
                 s.promoted_at.is_some(),
                 s.setbacks,
                 age(&s.soak_started_at),
-                s.soak_load.is_some(),
+                s.soak_load.as_ref().map(|load| load.verdict),
                 s.digest.contains("/2")
             )
         })

@@ -88,6 +88,28 @@ fn a_load_without_a_verdict_while_a_stage_soaks_is_tried_again_a_few_times() {
 }
 
 #[test]
+fn what_a_load_without_a_verdict_measured_stays_to_be_seen_until_the_next_begins() {
+    let mut world = World::new(DIAMOND);
+    for (scope, stage, phase) in [
+        (AttemptScope::Load("a".to_owned()), "a", StagePhase::Loading),
+        (soak_load(), "w", StagePhase::Soaking),
+    ] {
+        world.run_until_stage(stage, phase);
+        world.settle();
+        world.verdicts.insert(scope.clone(), Verdict::Inconclusive);
+        let noise_shared = Some(false);
+        world.measured.insert(scope.clone(), LoadResult { noise_shared, ..LoadResult::default() });
+        finish(&mut world, &scope);
+        let record = world.record_of(stage).cloned().expect("the stage");
+        let load = if stage == "a" { record.load } else { record.soak_load };
+        assert_eq!(load.expect("it is there").verdict, Verdict::Inconclusive);
+        assert_eq!(world.condition("NoiseShared"), Some(("False".into(), reasons::NOISE_NOT_SHARED.into())));
+        world.verdicts.clear();
+        world.measured.clear();
+    }
+}
+
+#[test]
 fn a_load_lost_with_the_process_is_put_on_again_and_the_soak_waits_for_it() {
     let mut world = soaking();
     world.operator_restarts();

@@ -39,7 +39,7 @@ pub fn html_of_rollout(loads: &RolloutLoads) -> String {
             h1 { (title) }
             (contents(loads))
             @if let (Some(before), Some(after)) = (&loads.baseline, &loads.last) { (before_and_after(before, after)) }
-            @for (name, report) in loads.each() { section id=(name) { (body(name, report)) } }
+            @for (name, report) in loads.each() { section { (body(name, report)) } }
         },
     )
 }
