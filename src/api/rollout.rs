@@ -80,7 +80,7 @@ pub struct DatabaseRolloutSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub traffic: Vec<Traffic>,
-    /// What is measured on legacy before anything is changed.
+    /// What is measured on legacy before anything is changed, and on the candidate after the last stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// The steps of the move. Stages without an order between them run side by side.
