@@ -34,6 +34,8 @@ mod crash;
 mod life;
 #[path = "rollout/live.rs"]
 mod live;
+#[path = "rollout/loads.rs"]
+mod loads;
 #[path = "rollout/rollback.rs"]
 mod rollback;
 #[path = "rollout/validation.rs"]

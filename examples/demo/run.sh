@@ -107,7 +107,8 @@ show_measurements() {
     k get dbr shop --output go-template='
 legacy, before anything was changed: {{.status.baseline.result.message}}
 {{range .status.stages}}{{if .load}}candidate, before {{.name}} was promoted: {{.load.message}}
-{{end}}{{end}}'
+{{end}}{{end}}after the last stage: {{.status.finalValidation.load.message}}
+'
 }
 
 act_two() {

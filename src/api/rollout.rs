@@ -32,7 +32,7 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && (!has(s.soak) || !has(s.soak.checks) || s.soak.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load))")
+    validation = Rule::new("has(self.candidate) || self.stages.all(s, (!has(s.checks) || s.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && (!has(s.soak) || !has(s.soak.checks) || s.soak.checks.all(c, has(c.workload) || has(c.http) || has(c.prometheus) || has(c.pool) || (has(c.sql) && has(c.sql.against) && c.sql.against == 'Legacy'))) && !has(s.load) && (!has(s.soak) || !has(s.soak.load)))")
         .message("without a candidate only settings change: checks of the candidate database and load need spec.candidate"),
     validation = Rule::new("!has(self.candidate) || self.stages.all(s, (has(s.access) && s.access == 'ReadOnly') || has(s.onFailure))")
         .message("a stage that may write to the candidate must choose onFailure itself: going back loses what was written there since (Hold, or Rollback with that loss accepted); or declare access: ReadOnly"),
@@ -44,6 +44,8 @@ use super::{
         .message("baseline.traffic names a traffic model that does not exist in spec.traffic"),
     validation = Rule::new("self.stages.all(s, !has(s.load) || has(self.traffic) && self.traffic.exists(t, t.name == s.load.traffic))")
         .message("load.traffic names a traffic model that does not exist in spec.traffic"),
+    validation = Rule::new("self.stages.all(s, !has(s.soak) || !has(s.soak.load) || has(self.traffic) && self.traffic.exists(t, t.name == s.soak.load.traffic))")
+        .message("soak.load.traffic names a traffic model that does not exist in spec.traffic"),
     validation = Rule::new("self.stages.all(s, !has(s.checks) || s.checks.all(c, !has(c.plans) || !has(c.plans.traffic) || has(self.traffic) && self.traffic.exists(t, t.name == c.plans.traffic)))")
         .message("plans.traffic names a traffic model that does not exist in spec.traffic")
 )]
@@ -78,7 +80,7 @@ pub struct DatabaseRolloutSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub traffic: Vec<Traffic>,
-    /// What is measured on legacy before anything is changed.
+    /// What is measured on legacy before anything is changed, and on the candidate after the last stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
     /// The steps of the move. Stages without an order between them run side by side.

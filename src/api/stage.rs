@@ -153,6 +153,7 @@ pub enum OnFailure {
 /// The watch over a promoted stage.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.load) || (has(self.load.mode) && self.load.mode == 'Candidate' ? duration(self.load.duration) : duration(has(self.load.maxDuration) ? self.load.maxDuration : self.load.duration) + duration('10s')) <= duration(self.duration)").message("soak.load does not fit into the soak: make soak.duration at least load.duration (of a duet: load.maxDuration, where there is one, else load.duration, and 10s to warm up), or the load shorter"))]
 pub struct Soak {
     /// How long to watch.
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
@@ -169,6 +170,9 @@ pub struct Soak {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<Check>,
+    /// Load from the soak's beginning on, beside its checks. The soak is not over before the load has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
 }
 
 fn default_soak_interval() -> String {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 mod results;
 
-pub use results::{CheckResult, LoadComparison, LoadResult, Verdict};
+pub use results::{CheckResult, LoadComparison, LoadInProgress, LoadResult, Verdict};
 
 /// What a rollout has done, is doing, and is waiting for.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
@@ -28,8 +28,12 @@ pub struct DatabaseRolloutStatus {
     /// How long the whole takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Timeline>,
+    /// The loads that run, as they looked at most 10 s ago. Derived.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub loads: Vec<LoadInProgress>,
     /// `Ready`, `Reconciling`, `Stalled` as kstatus reads them, and `Accepted`, `LegacyPreserved`, `BaselineCaptured`,
-    /// `RollbackSafe`, `TLSVerified`, `OwnershipConflict`.
+    /// `NoiseShared`, `LimitBelowBaseline`, `RollbackSafe`, `TLSVerified`, `OwnershipConflict`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -204,6 +208,9 @@ pub struct StageRecord {
     /// Number of the attempt at its soak; only grows, too.
     #[serde(skip_serializing_if = "is_zero")]
     pub soak_attempt: i64,
+    /// Number of the attempt at its soak's load; only grows, too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub soak_load_attempt: i64,
     /// What the attempt's evidence is about: this spec, these values, these objects.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
@@ -240,6 +247,9 @@ pub struct StageRecord {
     /// The load of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadResult>,
+    /// The load of its soak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak_load: Option<LoadResult>,
     /// What was written: the fields that other managers (`GitOps`) should leave alone meanwhile.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<BindingRecord>,
@@ -289,7 +299,7 @@ pub struct BindingRecord {
     pub restores: i64,
 }
 
-/// All checks once more, after the last stage.
+/// All checks once more, and the baseline, after the last stage.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FinalValidation {
@@ -308,6 +318,9 @@ pub struct FinalValidation {
     /// The answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckResult>,
+    /// What the candidate measured under the baseline's load; its message has both side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadResult>,
 }
 
 /// What failed, latched.

@@ -30,7 +30,7 @@ pub struct Traffic {
     #[schemars(length(max = 63))]
     pub name: String,
     /// `ReadOnly`: every session is read-only, a statement that writes is an error. `ReadWrite`: statements are
-    /// carried out for real, on legacy in the baseline and on the candidate in the load.
+    /// carried out for real, on legacy in the baseline and on the candidate in the load and in the final validation.
     #[serde(default = "read_only")]
     pub access: Access,
     /// The statements and transactions, and their shares.

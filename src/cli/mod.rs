@@ -5,6 +5,7 @@ mod controller;
 mod crd;
 mod load;
 mod logging;
+mod report;
 mod side;
 mod target;
 mod traffic;
@@ -36,6 +37,8 @@ enum Command {
     Load(Box<load::Options>),
     /// Make traffic models.
     Traffic(traffic::Options),
+    /// Fetch the reports of a rollout's loads, as a page or as JSON, from the cluster of the kubeconfig in use.
+    Report(report::Options),
     /// Print the CustomResourceDefinition of DatabaseRollout as YAML.
     Crd,
     /// Measure what a setting should be.
@@ -52,6 +55,7 @@ impl Cli {
             Command::Check(options) => (check::run(*options), 2),
             Command::Load(options) => (load::run(&options), 2),
             Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
+            Command::Report(options) => (report::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Tune(options) => (tune::run(&options), 2),
             Command::Crd => (crd::print().map(|()| ExitCode::SUCCESS), 1),
         };

@@ -20,7 +20,7 @@ mod workloads;
 
 pub use error::{ClusterError, ErrorClass};
 pub use events::Events;
-pub use report::Reports;
+pub use report::{LoadPlace, Reports, loads_of, read_load};
 pub use retry::Retries;
 pub use snapshot::Snapshot;
 pub use status::{read_rollout, write as write_status};

@@ -1,44 +1,33 @@
-//! The whole reports of a rollout's checks, in one ConfigMap: what a status has no room for.
+//! The whole reports of a rollout's checks, in one ConfigMap: what a status has no room for. Those of its loads are in
+//! `load`; `map` writes either.
 //!
-//! Decides how much of each is kept, so that all together fit into a ConfigMap: the reports that were not written yet
-//! keep a reserve, the rest goes to whoever comes first, and findings are left out from the lightest on (`findingsTotal`
-//! tells how many there were). The ConfigMap belongs to the rollout and goes with it. Never writes into one that is
-//! somebody else's, and never takes longer than a few seconds: nothing waits for a report.
+//! Decides how much of each check's is kept, so that all together fit into a ConfigMap: the reports that were not written
+//! yet keep a reserve, the rest goes to whoever comes first, and findings are left out from the lightest on
+//! (`findingsTotal` tells how many there were).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
-};
-use kube::{
-    Resource, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-};
-use serde_json::json;
+use kube::ResourceExt;
 
-use super::{ClusterError, FIELD_MANAGER, Namespace, ROLLOUT_UID_LABEL, call, call_optional};
+mod load;
+mod map;
+
+use super::{ClusterError, Namespace};
 use crate::{api::DatabaseRollout, checks::CheckReport};
+pub use load::{LoadPlace, loads_of, read_load};
+use map::ReportMap;
 
 /// Most bytes of all reports together; the API server takes a mebibyte.
 const TOTAL_MAX_BYTES: usize = 900 << 10;
 /// What each report that is still to come can count on, where there are not too many of them.
 const RESERVE_BYTES: usize = 4 << 10;
-/// Longest that writing may take, all tries together.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tries where another attempt of the same rollout writes at the same time.
-const TRIES: usize = 5;
-
 /// Where the reports of a rollout are written.
 pub struct Reports {
     namespace: Namespace,
-    name: String,
-    rollout_uid: String,
-    owner: Option<OwnerReference>,
-    /// The keys of all reports that the spec asks for; others are of checks that are gone.
+    rollout: DatabaseRollout,
+    /// Those of the checks.
+    checks: ReportMap,
+    /// The keys of all reports of checks that the spec asks for; others are of checks that are gone.
     wanted: BTreeSet<String>,
 }
 
@@ -48,9 +37,8 @@ impl Reports {
     pub fn of(namespace: &Namespace, rollout: &DatabaseRollout) -> Self {
         Self {
             namespace: namespace.clone(),
-            name: format!("{}-checks", rollout.name_any()),
-            rollout_uid: rollout.uid().unwrap_or_default(),
-            owner: rollout.owner_ref(&()),
+            rollout: rollout.clone(),
+            checks: ReportMap::of(namespace, rollout, format!("{}-checks", rollout.name_any())),
             wanted: wanted_keys(rollout),
         }
     }
@@ -76,7 +64,7 @@ impl Reports {
     /// Where the report of that key is, for people.
     #[must_use]
     pub fn location(&self, key: &str) -> String {
-        format!("{}/{key}", self.name)
+        format!("{}/{key}", self.checks.name)
     }
 
     /// Writes reports under their keys, in place of earlier ones; those of other keys stay.
@@ -87,73 +75,12 @@ impl Reports {
         if reports.is_empty() {
             return Ok(());
         }
-        let attempted = format!("write ConfigMap/{}", self.name);
-        let tried = tokio::time::timeout(WRITE_TIMEOUT, self.write_in_turn(&attempted, reports)).await;
-        tried.unwrap_or_else(|_| Err(ClusterError::timeout(attempted)))
-    }
-
-    async fn write_in_turn(
-        &self,
-        attempted: &str,
-        reports: &[(String, CheckReport)],
-    ) -> Result<(), ClusterError> {
-        let mut tries = 1;
-        loop {
-            match self.try_write(attempted, reports).await {
-                // Stages side by side write into the same ConfigMap.
-                Err(error)
-                    if tries < TRIES && ["Conflict", "AlreadyExists"].contains(&error.reason.as_str()) =>
-                {
-                    tries += 1;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn try_write(
-        &self,
-        attempted: &str,
-        reports: &[(String, CheckReport)],
-    ) -> Result<(), ClusterError> {
-        let api = self.namespace.api::<ConfigMap>();
-        let Some(found) = call_optional(attempted, api.get_opt(&self.name)).await? else {
-            let map = self.config_map(share(&self.wanted, &BTreeMap::new(), reports));
-            let params =
-                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            return call(attempted, api.create(&params, &map)).await.map(|_| ());
+        let change = |held: &BTreeMap<String, String>| {
+            let gone = held.keys().filter(|key| !self.wanted.contains(*key)).map(|key| (key.clone(), None));
+            let written = share(&self.wanted, held, reports).into_iter();
+            gone.chain(written.map(|(key, text)| (key, Some(text)))).collect()
         };
-        if found.labels().get(ROLLOUT_UID_LABEL) != Some(&self.rollout_uid) {
-            return Err(ClusterError::precondition(attempted, "it exists, and is not this rollout's"));
-        }
-        let held = found.data.clone().unwrap_or_default();
-        let data: BTreeMap<String, Option<String>> = held
-            .keys()
-            .filter(|key| !self.wanted.contains(*key))
-            .map(|key| (key.clone(), None))
-            .chain(share(&self.wanted, &held, reports).into_iter().map(|(key, text)| (key, Some(text))))
-            .collect();
-        // What is left out stays, and the resourceVersion sees to it that what was counted is what is there.
-        let patch = json!({"metadata": {"resourceVersion": found.resource_version()}, "data": data});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        call(attempted, api.patch(&self.name, &params, &Patch::Merge(&patch))).await.map(|_| ())
-    }
-
-    fn config_map(&self, data: BTreeMap<String, String>) -> ConfigMap {
-        let labels = BTreeMap::from([
-            ("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned()),
-            (ROLLOUT_UID_LABEL.to_owned(), self.rollout_uid.clone()),
-        ]);
-        ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                labels: Some(labels),
-                owner_references: self.owner.clone().map(|owner| vec![owner]),
-                ..ObjectMeta::default()
-            },
-            data: Some(data),
-            ..ConfigMap::default()
-        }
+        self.checks.change(change).await
     }
 }
 

@@ -8,15 +8,20 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    time::Instant,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     api::DatabaseRollout,
     engine::{AttemptId, AttemptState, Report},
+    load::LoadProgress,
 };
 
 impl Attempt {
@@ -31,14 +36,25 @@ type ByRollout = HashMap<String, BTreeMap<AttemptId, Attempt>>;
 
 struct Attempt {
     state: AttemptState,
+    progress: watch::Receiver<LoadProgress>,
     /// Its drop ends the attempt.
     task: AbortOnDropHandle<()>,
+}
+
+/// How often the figures of loads that run are taken anew: each time the status is written.
+const SAMPLE_PERIOD: Duration = Duration::from_secs(10);
+
+/// The figures of a rollout's loads, as they were taken last.
+struct Sample {
+    taken: Instant,
+    loads: BTreeMap<AttemptId, LoadProgress>,
 }
 
 /// The attempts by rollout. Bounded by what the records want: everything else is dropped with each pass.
 #[derive(Default, Clone)]
 pub(super) struct Attempts {
     by_rollout: Arc<Mutex<ByRollout>>,
+    samples: Arc<Mutex<HashMap<String, Sample>>>,
     wakers: Arc<Mutex<Vec<Waker>>>,
 }
 
@@ -59,12 +75,44 @@ impl Attempts {
             .unwrap_or_default()
     }
 
+    /// How far the loads of a rollout are, and when to ask again. The answer changes once in [`SAMPLE_PERIOD`], however
+    /// often it is asked, and not before a load has run that long.
+    pub fn loads(&self, uid: &str) -> Option<(BTreeMap<AttemptId, LoadProgress>, Duration)> {
+        let running = self.running_loads(uid);
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_empty() {
+            samples.remove(uid);
+            return None;
+        }
+        let now = Instant::now();
+        let sample =
+            samples.entry(uid.to_owned()).or_insert_with(|| Sample { taken: now, loads: BTreeMap::new() });
+        if now.duration_since(sample.taken) >= SAMPLE_PERIOD {
+            *sample = Sample { taken: now, loads: running.clone() };
+        }
+        let mut loads = sample.loads.clone();
+        loads.retain(|id, progress| running.contains_key(id) && !progress.duration.is_zero());
+        Some((loads, SAMPLE_PERIOD.saturating_sub(now.duration_since(sample.taken))))
+    }
+
+    fn running_loads(&self, uid: &str) -> BTreeMap<AttemptId, LoadProgress> {
+        let by_rollout = self.lock();
+        let attempts = by_rollout.get(uid).into_iter().flatten();
+        attempts
+            .filter(|(id, attempt)| {
+                id.has_load() && attempt.state == AttemptState::Running && !attempt.is_dead()
+            })
+            .map(|(id, attempt)| (id.clone(), *attempt.progress.borrow()))
+            .collect()
+    }
+
     /// Begins an attempt. Its number has never been used, so there is none to replace.
     pub fn start(
         &self,
         uid: &str,
         rollout: ObjectRef<DatabaseRollout>,
         id: AttemptId,
+        progress: watch::Receiver<LoadProgress>,
         work: impl Future<Output = Report> + Send + 'static,
     ) {
         let (this, key, attempt_id) = (self.clone(), uid.to_owned(), id.clone());
@@ -74,7 +122,7 @@ impl Attempts {
             this.finish(&key, &attempt_id, report);
             this.wake(&rollout);
         });
-        let attempt = Attempt { state: AttemptState::Running, task: AbortOnDropHandle::new(task) };
+        let attempt = Attempt { state: AttemptState::Running, progress, task: AbortOnDropHandle::new(task) };
         attempts.entry(uid.to_owned()).or_default().insert(id, attempt);
     }
 
@@ -103,6 +151,7 @@ impl Attempts {
     /// Ends every attempt of rollouts that are gone.
     pub fn keep_only(&self, uids: &HashSet<String>) {
         self.lock().retain(|uid, _| uids.contains(uid));
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
     }
 
     /// Ends all of them.

@@ -6,6 +6,7 @@
 mod attempts;
 mod context;
 mod metrics;
+mod progress;
 mod reconcile;
 mod runner;
 

@@ -7,14 +7,15 @@ use kube::{
     Api, ResourceExt,
     runtime::{controller::Action, reflector::ObjectRef},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
-use super::{context::Context, runner};
+use super::{context::Context, progress, runner};
 use crate::{
     api::{DatabaseRollout, DatabaseRolloutStatus},
     cluster::{self, ClusterError, ErrorClass, Namespace, Snapshot, execute},
     engine::{self, Command, Decision, Effect, Input},
+    load::LoadProgress,
     plan,
 };
 
@@ -86,7 +87,9 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
             return Err(error);
         }
     };
-    let observed = snapshot.observed(plan_ref, context.attempts.view(uid));
+    let mut observed = snapshot.observed(plan_ref, context.attempts.view(uid));
+    let loads = context.attempts.loads(uid);
+    observed.loads = loads.iter().flat_map(|(loads, _)| loads).map(progress::shown).collect();
     let previous = rollout.status.clone().unwrap_or_default();
     let now = truncate(Timestamp::now());
     let command = command(&rollout);
@@ -115,7 +118,9 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
         context.succeeded(uid);
         return Ok(match decision.wake {
             Some(delay) if delay.is_zero() => Next::Again,
-            delay => Next::Wait(delay.unwrap_or(REST).min(REST)),
+            delay => {
+                Next::Wait(delay.into_iter().chain(loads.map(|(_, due)| due)).min().unwrap_or(REST).min(REST))
+            }
         });
     };
     act(namespace, &snapshot, plan_ref, effect, uid, context).await?;
@@ -203,12 +208,13 @@ async fn act(
         let job = runner::Job::new(namespace, snapshot, id, digest, *until);
         let metrics = context.metrics.attempts();
         let id_for_metrics = id.clone();
+        let (progress, seen) = watch::channel(LoadProgress::default());
         let work = async move {
-            let report = job.run().await;
+            let report = Box::pin(job.run(progress)).await;
             metrics.count(&id_for_metrics, &report);
             report
         };
-        context.attempts.start(uid, reference, id.clone(), work.instrument(span));
+        context.attempts.start(uid, reference, id.clone(), seen, work.instrument(span));
         return Ok(());
     }
     let attempt = attempt_of(snapshot.rollout(), effect.stage());

@@ -8,16 +8,17 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use tokio::sync::watch;
 
 use crate::{
     api::{
         Baseline, Check, Configuration, DatabaseRolloutSpec, Load, LoadMode, Prerequisite, Stage, Traffic,
     },
     checks::{Moment, Sides},
-    cluster::{ClusterReader, Namespace, Reports, Snapshot},
+    cluster::{ClusterReader, LoadPlace, Namespace, Reports, Snapshot},
     duration,
     engine::{AttemptId, AttemptScope, Report},
-    load::{LoadSpec, Targets},
+    load::{LoadProgress, LoadSpec, Targets},
     postgres::{ConnectionUri, Roles, Target},
 };
 
@@ -44,11 +45,10 @@ enum Work {
     },
     Final {
         groups: Vec<Asked>,
+        /// The baseline once more, on the candidate.
+        load: Option<PreparedLoad>,
     },
-    Load {
-        spec: Box<LoadSpec>,
-        targets: Targets,
-    },
+    Load(PreparedLoad),
     ProbeLegacy {
         target: Target,
     },
@@ -57,6 +57,13 @@ enum Work {
         name: &'static str,
         why: String,
     },
+}
+
+/// A load, and where its report goes.
+struct PreparedLoad {
+    place: LoadPlace,
+    spec: Box<LoadSpec>,
+    targets: Targets,
 }
 
 /// A stage's checks, and what they are about.
@@ -81,10 +88,11 @@ impl Job {
         Self { digest: digest.to_owned(), work, reports: Reports::of(namespace, snapshot.rollout()) }
     }
 
-    /// Runs it to its end. Dropping the future ends it at once.
-    pub async fn run(self) -> Report {
+    /// Runs it to its end, and tells how far its load is. Dropping the future ends it at once.
+    pub async fn run(self, progress: watch::Sender<LoadProgress>) -> Report {
         tracing::info!("the attempt begins");
-        let report = Report { digest: self.digest, ..carry_out::carry_out(self.work, &self.reports).await };
+        let done = carry_out::carry_out(self.work, &self.reports, progress).await;
+        let report = Report { digest: self.digest, ..done };
         for check in &report.checks {
             tracing::info!(check = check.name, verdict = ?check.verdict, "{}", check.message);
         }
@@ -126,25 +134,27 @@ fn prepare(
         }
         AttemptScope::Final => {
             let groups = spec.stages.iter().map(|stage| asked(stage, &final_checks(stage)));
-            Work::Final { groups: groups.collect::<Result<_, String>>()? }
+            Work::Final {
+                groups: groups.collect::<Result<_, String>>()?,
+                load: final_load(spec, snapshot, id)?,
+            }
         }
         AttemptScope::Load(name) => {
             let load = stage(spec, name)?.load.as_ref().ok_or("the stage has no load")?;
-            let candidate = spec.candidate.as_ref().ok_or("there is no candidate to load")?;
-            let candidate = target(snapshot, candidate)?;
-            let targets = match load.mode {
-                LoadMode::Candidate => Targets::Candidate(candidate),
-                LoadMode::Duet => {
-                    let legacy = target(snapshot, &spec.legacy)?.into();
-                    Targets::Duet { legacy, candidate: candidate.into() }
-                }
-            };
-            Work::Load { spec: stage_load(spec, load, snapshot, id)?.into(), targets }
+            Work::Load(stage_load(spec, load, snapshot, id, LoadPlace::Stage(name.clone()))?)
+        }
+        AttemptScope::SoakLoad(name) => {
+            let soak = stage(spec, name)?.soak.as_ref().ok_or("the stage has no soak")?;
+            let load = soak.load.as_ref().ok_or("the soak has no load")?;
+            Work::Load(stage_load(spec, load, snapshot, id, LoadPlace::Soak(name.clone()))?)
         }
         AttemptScope::Baseline => {
             let baseline = spec.baseline.as_ref().ok_or("there is no baseline to measure")?;
-            let targets = Targets::Legacy(target(snapshot, &spec.legacy)?);
-            Work::Load { spec: baseline_load(spec, baseline, snapshot, id)?.into(), targets }
+            Work::Load(PreparedLoad {
+                place: LoadPlace::Baseline,
+                spec: baseline_load(spec, baseline, snapshot, id)?.into(),
+                targets: Targets::Legacy(target(snapshot, &spec.legacy)?),
+            })
         }
         AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
     })
@@ -186,9 +196,34 @@ fn stage_load(
     load: &Load,
     snapshot: &Snapshot,
     id: &AttemptId,
-) -> Result<LoadSpec, String> {
-    LoadSpec::from_load(load, traffic(spec, &load.traffic)?, seed(snapshot, id))
-        .map_err(|error| error.to_string())
+    place: LoadPlace,
+) -> Result<PreparedLoad, String> {
+    let candidate = spec.candidate.as_ref().ok_or("there is no candidate to load")?;
+    let candidate = target(snapshot, candidate)?;
+    let targets = match load.mode {
+        LoadMode::Candidate => Targets::Candidate(candidate),
+        LoadMode::Duet => {
+            let legacy = target(snapshot, &spec.legacy)?.into();
+            Targets::Duet { legacy, candidate: candidate.into() }
+        }
+    };
+    let spec = LoadSpec::from_load(load, traffic(spec, &load.traffic)?, seed(snapshot, id))
+        .map_err(|error| error.to_string())?;
+    Ok(PreparedLoad { place, spec: spec.into(), targets })
+}
+
+/// The baseline on what the application runs on now; where only settings changed there is no other database to measure.
+fn final_load(
+    spec: &DatabaseRolloutSpec,
+    snapshot: &Snapshot,
+    id: &AttemptId,
+) -> Result<Option<PreparedLoad>, String> {
+    let (Some(baseline), Some(candidate)) = (&spec.baseline, &spec.candidate) else { return Ok(None) };
+    Ok(Some(PreparedLoad {
+        place: LoadPlace::Final,
+        spec: baseline_load(spec, baseline, snapshot, id)?.into(),
+        targets: Targets::Candidate(target(snapshot, candidate)?),
+    }))
 }
 
 fn baseline_load(

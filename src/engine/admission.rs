@@ -201,6 +201,7 @@ pub(super) fn reset(stage: &mut StageRecord) {
         name: std::mem::take(&mut stage.name),
         attempt: stage.attempt,
         soak_attempt: stage.soak_attempt,
+        soak_load_attempt: stage.soak_load_attempt,
         promoted_at: stage.promoted_at.take(),
         writes: stage.writes,
         bindings: std::mem::take(&mut stage.bindings),

@@ -1,7 +1,7 @@
 //! Before anything is changed: the copy of the legacy configuration, and the measurement of legacy.
 
 use super::{
-    admission,
+    admission, evidence,
     model::{AttemptId, AttemptScope, CopyState, Effect, Outlook},
     pass::{ATTEMPT_POLL, AttemptView, Pass, SETBACKS_MAX, WORLD_POLL, copy_name},
     reasons,
@@ -127,6 +127,9 @@ pub(super) fn measure(pass: &mut Pass<'_>, plan: &Plan) -> Option<Outlook> {
                     message: String::new(),
                     ..record
                 });
+                for (stage, message) in evidence::limits_below_baseline(plan, &pass.next) {
+                    pass.warn(reasons::LIMIT_BELOW_BASELINE, &stage, message);
+                }
                 return None;
             }
             Some(setback(pass, plan, &record, setbacks + 1, &result.message))

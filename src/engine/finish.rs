@@ -2,12 +2,13 @@
 
 use super::{
     admission,
+    evidence::{self, beside_baseline},
     model::{AttemptId, AttemptScope, CopyState, Effect, Outlook},
     pass::{ATTEMPT_POLL, AttemptView, Pass, SETBACKS_MAX, WORLD_POLL, copy_name, sentences, worst},
     reasons, stage,
 };
 use crate::{
-    api::{ActiveConfig, FinalValidation, Phase, Verdict},
+    api::{ActiveConfig, CheckResult, FinalValidation, LoadResult, Phase, Verdict},
     plan::Plan,
 };
 
@@ -16,7 +17,7 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
         return completed(pass, plan);
     }
     let record = pass.next.final_validation.clone().unwrap_or_default();
-    if !plan.has_final_checks() {
+    if !plan.has_final_validation() {
         pass.next.final_validation =
             Some(FinalValidation { digest: plan.fingerprint.clone(), passed: true, ..record });
         return complete(pass, plan);
@@ -29,17 +30,31 @@ pub(super) fn step(pass: &mut Pass<'_>, plan: &Plan) -> Outlook {
         AttemptView::Lost => return start(pass, plan, &record),
         AttemptView::Finished(report) => {
             let checks = report.checks.clone();
-            let verdict = worst(&checks);
+            let load = report.load.clone().filter(|_| plan.has_final_load());
+            let load = load.map(|load| beside_baseline(load, evidence::baseline(plan, &pass.next)));
+            let verdict = load.iter().map(|load| load.verdict).fold(worst(&checks), Verdict::max);
             let passed = matches!(verdict, Verdict::Pass | Verdict::Warn);
-            let told = sentences(&checks, verdict);
-            pass.next.final_validation = Some(FinalValidation { passed, checks, ..record.clone() });
+            let told = told(&checks, load.as_ref(), verdict);
+            let slower = load.clone().filter(|load| load.verdict == Verdict::Warn);
+            pass.next.final_validation = Some(FinalValidation { passed, checks, load, ..record.clone() });
             if passed {
+                if let Some(load) = slower {
+                    pass.warn(reasons::SLOWER_THAN_BASELINE, "", load.message);
+                }
                 return complete(pass, plan);
             }
             return not_passed(pass, plan, &record, verdict, &told);
         }
     }
     validating(pass)
+}
+
+/// What has that verdict, in a sentence each.
+fn told(checks: &[CheckResult], load: Option<&LoadResult>, verdict: Verdict) -> String {
+    let checks = Some(sentences(checks, verdict)).filter(|told| !told.is_empty());
+    let load = load.filter(|load| load.verdict == verdict);
+    let load = load.map(|load| format!("the candidate under the baseline's load: {}", load.message));
+    checks.into_iter().chain(load).collect::<Vec<_>>().join("; ")
 }
 
 fn validating(_pass: &Pass<'_>) -> Outlook {

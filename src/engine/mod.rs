@@ -5,6 +5,7 @@
 
 mod admission;
 mod baseline;
+mod evidence;
 mod finish;
 mod model;
 mod pass;

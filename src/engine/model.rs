@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    api::{ActiveConfig, CheckResult, LoadResult, Phase, Recorded, WorkloadReference},
+    api::{ActiveConfig, CheckResult, LoadInProgress, LoadResult, Phase, Recorded, WorkloadReference},
     plan::{Fault, Footprint, ObjectReference, Plan},
 };
 
@@ -60,6 +60,8 @@ pub struct Observed {
     pub backward: BTreeMap<String, StageObserved>,
     /// The attempts that this process runs or has finished.
     pub attempts: BTreeMap<AttemptId, AttemptState>,
+    /// How far the loads among them are. Shown, and never decided by.
+    pub loads: BTreeMap<AttemptId, LoadInProgress>,
 }
 
 /// The preserved copy, as it was found.
@@ -188,7 +190,9 @@ pub enum AttemptScope {
     Load(String),
     /// A stage's checks, again and again until the soak is over.
     Soak(String),
-    /// All checks once more.
+    /// A stage's load while it soaks.
+    SoakLoad(String),
+    /// All checks once more, and the baseline's load.
     Final,
     /// Whether legacy can serve.
     LegacyProbe,
@@ -208,11 +212,33 @@ impl AttemptId {
     #[must_use]
     pub fn stage(&self) -> &str {
         match &self.scope {
-            AttemptScope::Checks(stage) | AttemptScope::Load(stage) | AttemptScope::Soak(stage) => stage,
+            AttemptScope::Checks(stage)
+            | AttemptScope::Load(stage)
+            | AttemptScope::Soak(stage)
+            | AttemptScope::SoakLoad(stage) => stage,
             AttemptScope::Prerequisites
             | AttemptScope::Baseline
             | AttemptScope::Final
             | AttemptScope::LegacyProbe => "",
+        }
+    }
+
+    /// Whether a load is, or may be, part of it.
+    #[must_use]
+    pub fn has_load(&self) -> bool {
+        matches!(
+            self.scope,
+            AttemptScope::Baseline | AttemptScope::Load(_) | AttemptScope::SoakLoad(_) | AttemptScope::Final
+        )
+    }
+
+    /// What its load is called in the status; unique among those of a rollout.
+    #[must_use]
+    pub fn load_name(&self) -> String {
+        match &self.scope {
+            AttemptScope::SoakLoad(stage) => format!("{stage}.soak"),
+            AttemptScope::Load(stage) => format!("{stage}.load"),
+            _ => self.kind().to_owned(),
         }
     }
 
@@ -225,6 +251,7 @@ impl AttemptId {
             AttemptScope::Checks(_) => "checks",
             AttemptScope::Load(_) => "load",
             AttemptScope::Soak(_) => "soak",
+            AttemptScope::SoakLoad(_) => "soakLoad",
             AttemptScope::Final => "final",
             AttemptScope::LegacyProbe => "legacyProbe",
         }

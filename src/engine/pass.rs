@@ -241,16 +241,27 @@ pub(super) fn wanted_attempts(recorded: &Recorded, outlook: &Outlook) -> Vec<Att
     if let Some(validation) = recorded.final_validation.as_ref().filter(|validation| !validation.passed) {
         wanted.push(AttemptId { scope: AttemptScope::Final, number: validation.attempt });
     }
-    wanted.extend(recorded.stages.iter().filter_map(stage_attempt));
+    wanted.extend(recorded.stages.iter().flat_map(stage_attempts));
     wanted
 }
 
-fn stage_attempt(stage: &StageRecord) -> Option<AttemptId> {
+/// Whether the load of the stage's present soak is over, with a pass.
+pub(super) fn soak_load_passed(stage: &StageRecord) -> bool {
+    stage.soak_load.as_ref().is_some_and(|load| matches!(load.verdict, Verdict::Pass | Verdict::Warn))
+}
+
+fn stage_attempts(stage: &StageRecord) -> Vec<AttemptId> {
+    let id = |(scope, number)| AttemptId { scope, number };
     let (scope, number) = match stage.phase {
         StagePhase::Checking => (AttemptScope::Checks(stage.name.clone()), stage.attempt),
         StagePhase::Loading => (AttemptScope::Load(stage.name.clone()), stage.attempt),
-        StagePhase::Soaking => (AttemptScope::Soak(stage.name.clone()), stage.soak_attempt),
-        _ => return None,
+        StagePhase::Soaking => {
+            let load = (AttemptScope::SoakLoad(stage.name.clone()), stage.soak_load_attempt);
+            let samples = (AttemptScope::Soak(stage.name.clone()), stage.soak_attempt);
+            let load = (!soak_load_passed(stage)).then_some(load);
+            return load.into_iter().chain([samples]).map(id).collect();
+        }
+        _ => return Vec::new(),
     };
-    Some(AttemptId { scope, number })
+    vec![id((scope, number))]
 }

@@ -22,6 +22,14 @@ pub const LOAD_STARTED: &str = "LoadStarted";
 pub const LOAD_PASSED: &str = "LoadPassed";
 /// A load went beyond a limit.
 pub const LOAD_FAILED: &str = "LoadFailed";
+/// The servers of a duet did not feel the same noise.
+pub const NOISE_NOT_SHARED: &str = "NoiseNotShared";
+/// The servers of a duet felt the same noise.
+pub const NOISE_SHARED: &str = "NoiseShared";
+/// An absolute limit of a load is one that legacy does not keep either.
+pub const LIMIT_BELOW_BASELINE: &str = "LimitBelowBaseline";
+/// The candidate was slower at the end than legacy in the baseline.
+pub const SLOWER_THAN_BASELINE: &str = "SlowerThanBaseline";
 /// An attempt ended without a verdict and is made again.
 pub const ATTEMPT_WITHOUT_VERDICT: &str = "AttemptWithoutVerdict";
 /// The spec or what it refers to changed under an attempt.

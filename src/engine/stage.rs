@@ -6,6 +6,7 @@
 mod gate;
 mod promote;
 mod soak;
+mod soak_load;
 
 use std::time::Duration;
 

@@ -4,11 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
+    evidence,
     model::{CopyState, Decision, Observed, Outlook},
+    pass::wanted_attempts,
     reasons,
 };
 use crate::{
-    api::{ActiveNow, DatabaseRolloutStatus, Phase, Recorded, StagePhase},
+    api::{ActiveNow, DatabaseRolloutStatus, LoadInProgress, Phase, Recorded, StagePhase},
+    load::report::micros,
     plan::{Plan, timeline},
 };
 
@@ -29,17 +32,49 @@ pub fn status(
     let outlook = &decision.outlook;
     let facts = Facts { recorded: &recorded, outlook, plan, copy: &observed.copy };
     let conditions = facts.conditions();
+    let loads = loads(decision, observed);
     DatabaseRolloutStatus {
         observed_generation: generation,
         phase: outlook.phase,
-        message: clip(&outlook.message),
+        message: clip(&with_loads(&outlook.message, &loads)),
         active_config: active_now(&recorded),
         current_stage: current_stages(&recorded),
         progress: progress(&recorded),
         plan: plan.map(|plan| timeline(plan, &recorded.stages)),
+        loads,
         conditions: dated(conditions, previous, generation, now),
         recorded,
     }
+}
+
+/// The loads that run and are still wanted.
+fn loads(decision: &Decision, observed: &Observed) -> Vec<LoadInProgress> {
+    if observed.loads.is_empty() {
+        return Vec::new();
+    }
+    let wanted = wanted_attempts(&decision.recorded, &decision.outlook);
+    let running = observed.loads.iter().filter(|(id, _)| wanted.contains(id));
+    running.map(|(_, load)| load.clone()).collect()
+}
+
+fn with_loads(message: &str, loads: &[LoadInProgress]) -> String {
+    let told = loads.iter().map(|load| {
+        let p95 = |side: &str, us: Option<i64>| {
+            us.map(|us| format!(", p95 {} on {side}", micros(u64::try_from(us).unwrap_or(0))))
+        };
+        format!(
+            "{}: {} of {} s, {}/s, {} answered, {} failed{}{}",
+            load.name,
+            load.elapsed_seconds,
+            load.duration_seconds,
+            load.rate,
+            load.ok,
+            load.failed,
+            p95("legacy", load.legacy_p95_us).unwrap_or_default(),
+            p95("the candidate", load.candidate_p95_us).unwrap_or_default(),
+        )
+    });
+    [message.to_owned()].into_iter().chain(told).collect::<Vec<_>>().join("; ")
 }
 
 fn active_now(recorded: &Recorded) -> ActiveNow {
@@ -91,6 +126,8 @@ impl Facts<'_> {
         all.extend(self.reconciling());
         all.extend(self.stalled());
         all.extend(self.baseline_captured());
+        all.extend(self.limit_below_baseline());
+        all.extend(self.noise_shared());
         all.extend(self.tls_verified());
         all.extend(self.outlook.ownership_conflict.as_ref().map(|message| Undated {
             kind: "OwnershipConflict",
@@ -170,6 +207,29 @@ impl Facts<'_> {
             reason: if result.is_some() { reasons::BASELINE_CAPTURED } else { "NotYet" }.to_owned(),
             message: result
                 .map_or_else(|| "legacy has not been measured yet".to_owned(), |r| r.message.clone()),
+        })
+    }
+
+    fn limit_below_baseline(&self) -> Option<Undated> {
+        let below = evidence::limits_below_baseline(self.plan?, self.recorded);
+        let messages: Vec<String> = below.into_iter().map(|(_, message)| message).collect();
+        (!messages.is_empty()).then(|| Undated {
+            kind: "LimitBelowBaseline",
+            status: true,
+            reason: reasons::LIMIT_BELOW_BASELINE.to_owned(),
+            message: messages.join("; "),
+        })
+    }
+
+    /// Of the latest duet; absent where none could tell.
+    fn noise_shared(&self) -> Option<Undated> {
+        let is_shared = evidence::latest_noise(self.recorded)?;
+        let reason = if is_shared { reasons::NOISE_SHARED } else { reasons::NOISE_NOT_SHARED };
+        Some(Undated {
+            kind: "NoiseShared",
+            status: is_shared,
+            reason: reason.to_owned(),
+            message: evidence::noise(is_shared).to_owned(),
         })
     }
 

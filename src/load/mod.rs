@@ -63,6 +63,7 @@ pub(crate) use parameter::Value;
 pub use progress::{ArmProgress, LoadProgress};
 pub(crate) use script::statements_of;
 pub use script::{ScriptError, from_pgbench};
+pub(crate) use spec::latency_limits;
 pub use spec::{DEFAULT_STATEMENT_TIMEOUT, Guard, LoadSpec, LoadSpecError, Share};
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
 

@@ -13,8 +13,8 @@ mod describe;
 mod html;
 
 pub(super) use describe::describe;
-
-pub use html::html;
+pub(crate) use html::micros;
+pub use html::{RolloutLoads, html, html_of_rollout};
 
 /// What a load check measured and decided.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default)]

@@ -225,7 +225,8 @@ fn parse(field: &'static str, text: &str) -> Result<Duration, LoadSpecError> {
     duration::parse(text).map_err(|error| LoadSpecError::Duration { field, error })
 }
 
-fn latency_limits(limits: &LatencyLimits) -> Result<LatencyLimitsUs, LoadSpecError> {
+/// The limits of the spec, in microseconds.
+pub(crate) fn latency_limits(limits: &LatencyLimits) -> Result<LatencyLimitsUs, LoadSpecError> {
     let limit = |field, text: &Option<String>| -> Result<Option<u64>, LoadSpecError> {
         let limit = text.as_deref().map(|text| parse(field, text)).transpose()?;
         Ok(limit.map(|limit| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX)))

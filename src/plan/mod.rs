@@ -24,6 +24,7 @@ use crate::{
         WorkloadReference,
     },
     digest, duration,
+    load::LatencyLimitsUs,
 };
 
 /// A validated spec.
@@ -61,10 +62,16 @@ impl Plan {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
-    /// Whether there is anything for the final validation to ask.
+    /// Whether there is anything for the final validation to ask or to measure.
     #[must_use]
-    pub fn has_final_checks(&self) -> bool {
-        self.stages.iter().any(|stage| stage.has_final_checks)
+    pub fn has_final_validation(&self) -> bool {
+        self.has_final_load() || self.stages.iter().any(|stage| stage.has_final_checks)
+    }
+
+    /// Whether the baseline's load is put on the candidate at the end.
+    #[must_use]
+    pub fn has_final_load(&self) -> bool {
+        self.baseline.is_some() && self.moves_database
     }
 }
 
@@ -86,10 +93,14 @@ pub struct PlannedStage {
     pub has_final_checks: bool,
     /// The duration of its load.
     pub load: Option<Duration>,
+    /// The absolute limits of its load; none where it has none.
+    pub load_limits: LatencyLimitsUs,
     /// How long it is watched.
     pub soak: Option<Duration>,
     /// Whether checks run during the soak.
     pub soak_has_checks: bool,
+    /// The absolute limits of the load during the soak; `None` where there is no such load.
+    pub soak_load: Option<LatencyLimitsUs>,
     /// Whether a person has to let it go on.
     pub needs_approval: bool,
     /// What its failure does.

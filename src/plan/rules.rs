@@ -1,11 +1,11 @@
 //! Rules of a spec as a whole. What CEL already refuses at admission is refused here again where it would be unsafe to
 //! rely on it: an object stored before the rule existed still comes by.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Fault, duration};
 use crate::{
-    api::{DatabaseRolloutSpec, LatencyLimits, Load, Prerequisite, SecretKeyReference, Stage},
+    api::{DatabaseRolloutSpec, LatencyLimits, Load, LoadMode, Prerequisite, SecretKeyReference, Stage},
     load::{self, Course},
 };
 
@@ -21,7 +21,10 @@ pub(super) fn check(name: &str, spec: &DatabaseRolloutSpec) -> Vec<Fault> {
     traffic_is_understood(spec, &mut faults);
     for stage in &spec.stages {
         loss_is_chosen(spec, stage, &mut faults);
-        percentiles_have_samples(stage, &mut faults);
+        for (field, load) in loads(stage) {
+            percentiles_have_samples(stage, field, load, &mut faults);
+        }
+        soak_load_fits(stage, &mut faults);
         check_timeouts(stage, &mut faults);
     }
     faults
@@ -86,7 +89,7 @@ fn traffic_exists(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
     let loads = spec
         .stages
         .iter()
-        .filter_map(|s| s.load.as_ref().map(|l| (format!("stage {}: load", s.name), &l.traffic)));
+        .flat_map(|s| loads(s).map(|(field, l)| (format!("stage {}: {field}", s.name), &l.traffic)));
     let baseline = spec.baseline.as_ref().map(|b| ("baseline".to_owned(), &b.traffic));
     for (user, traffic) in baseline.into_iter().chain(loads).filter(|(_, traffic)| !known(traffic)) {
         faults.push(Fault::new(
@@ -104,8 +107,8 @@ fn traffic_is_understood(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
         }
     }
     let baseline = spec.baseline.iter().map(|b| ("baseline".to_owned(), &b.shape, b.arrivals));
-    let loads = spec.stages.iter().filter_map(|stage| {
-        stage.load.as_ref().map(|l| (format!("stage {}: load", stage.name), &l.shape, l.arrivals))
+    let loads = spec.stages.iter().flat_map(|stage| {
+        loads(stage).map(|(field, l)| (format!("stage {}: {field}", stage.name), &l.shape, l.arrivals))
     });
     for (place, shape, arrivals) in baseline.chain(loads) {
         if let Err(error) = Course::new(shape, arrivals) {
@@ -127,8 +130,38 @@ fn loss_is_chosen(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fa
     }
 }
 
-fn percentiles_have_samples(stage: &Stage, faults: &mut Vec<Fault>) {
-    let Some(load) = &stage.load else { return };
+/// The loads of a stage, with the fields that they are in.
+fn loads(stage: &Stage) -> impl Iterator<Item = (&'static str, &Load)> {
+    let load = stage.load.iter().map(|load| ("load", load));
+    let soak = stage.soak.iter().filter_map(|soak| soak.load.as_ref());
+    load.chain(soak.map(|load| ("soak.load", load)))
+}
+
+/// A soak is not over before its load is; one that can't be over in time was not meant.
+fn soak_load_fits(stage: &Stage, faults: &mut Vec<Fault>) {
+    let Some((soak, load)) = stage.soak.as_ref().and_then(|soak| Some((soak, soak.load.as_ref()?))) else {
+        return;
+    };
+    let (length, warm_up) = match load.mode {
+        LoadMode::Candidate => (&load.duration, Duration::ZERO),
+        LoadMode::Duet => (load.max_duration.as_ref().unwrap_or(&load.duration), Duration::from_secs(10)),
+    };
+    // What can't be read is a fault of its own.
+    let (Ok(length), Ok(soak)) = (duration::parse(length), duration::parse(&soak.duration)) else { return };
+    if length + warm_up > soak {
+        let needed = (length + warm_up).as_secs();
+        faults.push(Fault::new(
+            "SoakLoadTooLong",
+            format!(
+                "stage {}: soak.load takes {needed} s, and the soak {} s; raise soak.duration, or make the load shorter",
+                stage.name,
+                soak.as_secs()
+            ),
+        ));
+    }
+}
+
+fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mut Vec<Fault>) {
     let Some(LatencyLimits { p50, p95, p99 }) = &load.max_latency else {
         return;
     };
@@ -137,7 +170,7 @@ fn percentiles_have_samples(stage: &Stage, faults: &mut Vec<Fault>) {
         if let Err(error) = duration::parse(text) {
             faults.push(Fault::new(
                 "InvalidDuration",
-                format!("stage {}: load.maxLatency.{percentile}: {error}", stage.name),
+                format!("stage {}: {field}.maxLatency.{percentile}: {error}", stage.name),
             ));
         }
         let needed = SAMPLES_BEYOND_PERCENTILE / (1.0 - quantile);
@@ -146,7 +179,7 @@ fn percentiles_have_samples(stage: &Stage, faults: &mut Vec<Fault>) {
             faults.push(Fault::new(
                 "TooFewSamples",
                 format!(
-                    "stage {}: a load of {arrivals:.0} arrivals cannot tell its {percentile}, which needs {needed:.0}; raise rate or duration, or leave that limit out",
+                    "stage {}: a {field} of {arrivals:.0} arrivals cannot tell its {percentile}, which needs {needed:.0}; raise rate or duration, or leave that limit out",
                     stage.name
                 ),
             ));

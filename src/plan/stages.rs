@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Fault, Footprint, ObjectKind, ObjectReference, PlannedStage, graph, read_duration};
-use crate::api::{Access, Approval, ConfigChange, DatabaseRolloutSpec, Stage, ValueSource};
+use crate::{
+    api::{Access, Approval, ConfigChange, DatabaseRolloutSpec, Load, Stage, ValueSource},
+    load::{self, LatencyLimitsUs},
+};
 
 type Values = BTreeMap<ObjectReference, BTreeMap<String, ValueSource>>;
 
@@ -49,16 +52,23 @@ fn plan_stage(spec: &DatabaseRolloutSpec, stage: &Stage, faults: &mut Vec<Fault>
             .load
             .as_ref()
             .and_then(|load| read_duration(&load.duration, &field("load.duration"), faults)),
+        load_limits: stage.load.as_ref().map(limits).unwrap_or_default(),
         soak: stage
             .soak
             .as_ref()
             .and_then(|soak| read_duration(&soak.duration, &field("soak.duration"), faults)),
         soak_has_checks: stage.soak.as_ref().is_some_and(|soak| !soak.checks.is_empty()),
+        soak_load: stage.soak.as_ref().and_then(|soak| soak.load.as_ref()).map(limits),
         needs_approval: stage.approval == Approval::Manual,
         on_failure: stage.on_failure.unwrap_or_default(),
         progress_deadline: read_duration(&stage.progress_deadline, &field("progressDeadline"), faults)
             .unwrap_or_default(),
     }
+}
+
+/// Limits that can't be read are a fault of their own.
+fn limits(load: &Load) -> LatencyLimitsUs {
+    load.max_latency.as_ref().and_then(|limits| load::latency_limits(limits).ok()).unwrap_or_default()
 }
 
 /// The values of a stage by object; several entries for one object are one.

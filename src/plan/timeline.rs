@@ -32,11 +32,13 @@ pub fn timeline(plan: &Plan, records: &[StageRecord]) -> Timeline {
         at = ends.get(name).and_then(|(_, before)| *before);
     }
     critical_path.reverse();
-    let before_stages = plan.baseline.as_ref().map(|baseline| baseline.duration).unwrap_or_default();
+    let measured_twice = if plan.has_final_load() { 2 } else { 1 };
+    let around_stages =
+        plan.baseline.as_ref().map(|baseline| baseline.duration * measured_twice).unwrap_or_default();
     Timeline {
         critical_path,
-        expected_seconds: seconds(last.map_or(Duration::ZERO, |(_, (end, _))| *end) + before_stages),
-        total_work_seconds: seconds(total + before_stages),
+        expected_seconds: seconds(last.map_or(Duration::ZERO, |(_, (end, _))| *end) + around_stages),
+        total_work_seconds: seconds(total + around_stages),
     }
 }
 

@@ -124,3 +124,27 @@ pub struct LoadComparison {
     /// Its own verdict.
     pub verdict: Verdict,
 }
+
+/// A load that runs, as it looked a moment ago. For people; nothing is decided by it.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadInProgress {
+    /// `baseline`, `final`, `<stage>.load` or `<stage>.soak`.
+    pub name: String,
+    /// How much of its schedule is over, in seconds.
+    pub elapsed_seconds: i64,
+    /// How long its schedule is.
+    pub duration_seconds: i64,
+    /// Arrivals a second so far.
+    pub rate: i64,
+    /// Statements that were answered.
+    pub ok: i64,
+    /// Statements that failed or ran into the statement timeout.
+    pub failed: i64,
+    /// 95th percentile of legacy's latency so far, in microseconds; there once it can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_p95_us: Option<i64>,
+    /// The candidate's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_p95_us: Option<i64>,
+}

@@ -40,6 +40,7 @@ impl Snapshot {
                 .collect(),
             backward: self.backward(),
             attempts,
+            loads: BTreeMap::new(),
         }
     }
 

@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
-use super::{Asked, Work, rounds::Rounds};
+use super::{Asked, PreparedLoad, Work, rounds::Rounds};
 use crate::{
     api::{CheckResult, LoadResult, Verdict},
     checks::{self, CheckReport, Progress},
     cluster::Reports,
     engine::Report,
-    load::{self, LoadProgress},
+    load::{self, LoadOutcome, LoadProgress},
 };
 
 /// Longest message or measurement of a check in the status.
 const EVIDENCE_MAX_CHARS: usize = 256;
 
-pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
+pub(super) async fn carry_out(
+    work: Work,
+    reports: &Reports,
+    progress: watch::Sender<LoadProgress>,
+) -> Report {
     match work {
         Work::Prerequisites { checks } => {
             // They have nothing to do with each other, so none need wait for another.
@@ -36,11 +41,19 @@ pub(super) async fn carry_out(work: Work, reports: &Reports) -> Report {
             let answers = soak(&asked, interval, until).await;
             checks_report(publish(reports, keyed(&Reports::key_of_soak, &asked.stage, answers)).await)
         }
-        Work::Final { groups } => validate(&groups, reports).await,
-        Work::Load { spec, targets } => {
-            let (progress, _) = tokio::sync::watch::channel(LoadProgress::default());
-            let outcome = Box::pin(load::run(&spec, &targets, progress)).await;
-            Report { load: Some(outcome.result), ..Report::default() }
+        Work::Final { groups, load } => {
+            let report = validate(&groups, reports).await;
+            let load = match load {
+                // What has failed already needs no load.
+                Some(load) if !report.checks.iter().any(|check| check.verdict == Verdict::Fail) => {
+                    Some(put_on(&load, reports, progress).await)
+                }
+                _ => None,
+            };
+            Report { load, ..report }
+        }
+        Work::Load(load) => {
+            Report { load: Some(put_on(&load, reports, progress).await), ..Report::default() }
         }
         Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
         Work::Impossible { name, why } => impossible(name, &why),
@@ -79,6 +92,20 @@ async fn validate(groups: &[Asked], reports: &Reports) -> Report {
         ));
     }
     checks_report(publish(reports, keyed_answers).await)
+}
+
+/// Puts a load on, and keeps its whole report.
+async fn put_on(load: &PreparedLoad, reports: &Reports, progress: watch::Sender<LoadProgress>) -> LoadResult {
+    let LoadOutcome { mut result, report, .. } =
+        Box::pin(load::run(&load.spec, &load.targets, progress)).await;
+    match reports.write_load(&load.place, &report).await {
+        Ok(location) => result.report = Some(location),
+        Err(error) => {
+            tracing::warn!(%error, "the whole report of the load could not be written");
+            result.message.push_str(&clip(format!(" (the whole report is lost: {error})")));
+        }
+    }
+    result
 }
 
 fn keyed(

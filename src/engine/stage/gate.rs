@@ -6,12 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{Step, promote, start_attempt};
 use crate::{
-    api::{CheckResult, StagePhase, Verdict},
+    api::{CheckResult, LoadResult, StagePhase, Verdict},
     engine::{
+        evidence,
         model::AttemptScope,
         pass::{ATTEMPT_POLL, AttemptView, SETBACKS_MAX, sentences, worst},
         reasons,
     },
+    load::LatencyLimitsUs,
 };
 
 /// Evidence older than this, because of a long wait for approval or a pause, is gathered again before the promotion.
@@ -69,7 +71,7 @@ fn after_checks(step: &mut Step<'_, '_>, count: usize) {
         step.pass.note(reasons::LOAD_STARTED, &name, format!("stage {name}, attempt {number}: load begins"));
         step.record().phase = StagePhase::Loading;
         let seconds = step.stage.load.unwrap_or_default().as_secs();
-        step.say(format!("attempt {number}: load on the candidate for {seconds} s"));
+        step.say(format!("attempt {number}: load for {seconds} s"));
     }
 }
 
@@ -77,7 +79,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     let Some(report) = report(step, AttemptScope::Load(step.stage.name.clone())) else {
         return;
     };
-    let load = report.load.unwrap_or_default();
+    let load = told(step, report.load.unwrap_or_default(), step.stage.load_limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
     step.record().load = Some(load);
     match verdict {
@@ -88,6 +90,18 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
         }
         Verdict::Inconclusive | Verdict::Error => setback(step, &format!("load: {message}")),
     }
+}
+
+/// A load's result as it is recorded: a broken limit beside what legacy had. Tells of noise that is not shared.
+pub(super) fn told(step: &mut Step<'_, '_>, mut load: LoadResult, limits: LatencyLimitsUs) -> LoadResult {
+    let baseline = evidence::baseline(step.plan, &step.pass.next);
+    let beside = evidence::beside_broken_limits(&load, limits, baseline);
+    load.message.push_str(&beside);
+    if load.noise_shared == Some(false) {
+        let name = &step.stage.name;
+        step.pass.note(reasons::NOISE_NOT_SHARED, name, format!("stage {name}: {}", evidence::noise(false)));
+    }
+    load
 }
 
 fn evidence_complete(step: &mut Step<'_, '_>) {
@@ -175,10 +189,12 @@ fn setback(step: &mut Step<'_, '_>, message: &str) {
         &name,
         format!("stage {name}: no verdict, tried again: {message}"),
     );
-    let checks: Vec<CheckResult> = std::mem::take(&mut step.record().checks);
     let record = step.record();
+    // What there was stays to be seen until the next attempt begins.
+    let (checks, load): (Vec<CheckResult>, _) = (std::mem::take(&mut record.checks), record.load.take());
     crate::engine::admission::reset(record);
     record.checks = checks;
+    record.load = load;
     record.setbacks = setbacks;
     record.retry_at = Some(retry_at.clone());
     record.message = format!("no verdict, tried again soon: {message}");

@@ -1,10 +1,12 @@
-//! The watch over a promoted stage.
+//! The watch over a promoted stage: its time, its samples, and its load (`soak_load`); all must be over and have passed.
 
 use std::time::Duration;
 
-use super::{Step, outdated, start_attempt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{Step, outdated, soak_load, start_attempt};
 use crate::{
-    api::{StagePhase, Verdict},
+    api::{LoadResult, StagePhase, Verdict},
     engine::{
         model::{AttemptScope, Report},
         pass::{ATTEMPT_POLL, AttemptView, PODS_POLL, SETBACKS_MAX, sentences, worst},
@@ -55,13 +57,27 @@ pub(super) fn soaking(step: &mut Step<'_, '_>) {
     let duration = step.stage.soak.unwrap_or_default();
     let since = step.record().soak_started_at.clone();
     let over = step.pass.elapsed(since.as_ref()) >= duration;
-    if step.stage.soak_has_checks {
-        return sampled(step, duration, over);
+    let samples = sampled(step, duration);
+    if samples == Part::Ended {
+        return;
     }
-    if over {
-        return when_settled(step, duration);
+    match (samples, soak_load::watched(step)) {
+        (_, Part::Ended) => {}
+        (Part::Passed, Part::Passed) if over => when_settled(step, duration),
+        (Part::Passed, Part::Passed) => wait_for_end(step, duration),
+        _ => step.pass.look_again(if over { ATTEMPT_POLL } else { SOAK_POLL }),
     }
-    wait_for_end(step, duration);
+}
+
+/// How a part of the watch, the samples or the load, stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It goes on, or begins again.
+    Running,
+    /// There is nothing against going on, as far as it has come.
+    Passed,
+    /// It has failed, or had a setback: what there is to do is recorded.
+    Ended,
 }
 
 /// The spec was edited, the values were not: the watch begins anew under the new spec.
@@ -71,6 +87,8 @@ fn restart_watch(step: &mut Step<'_, '_>) {
     let record = step.record();
     record.digest = digest;
     record.soak_attempt += 1;
+    record.soak_load_attempt += 1;
+    record.soak_load = None;
     record.soak_started_at = Some(now);
     step.pass.look_again(Duration::ZERO);
 }
@@ -81,14 +99,19 @@ fn wait_for_end(step: &mut Step<'_, '_>, duration: Duration) {
     step.pass.look_again(left.clamp(PODS_POLL, SOAK_POLL));
 }
 
-fn sampled(step: &mut Step<'_, '_>, duration: Duration, over: bool) {
+fn sampled(step: &mut Step<'_, '_>, duration: Duration) -> Part {
+    if !step.stage.soak_has_checks {
+        return Part::Passed;
+    }
     let (number, digest) = (step.record().soak_attempt, step.record().digest.clone());
     match step.pass.attempt(AttemptScope::Soak(step.stage.name.clone()), number, &digest) {
-        AttemptView::Running => {
-            step.pass.look_again(if over { ATTEMPT_POLL } else { SOAK_POLL });
+        AttemptView::Running => Part::Running,
+        AttemptView::Lost => {
+            start_samples(step, duration);
+            Part::Running
         }
-        AttemptView::Lost => start_samples(step, duration),
-        AttemptView::Finished(report) => judge(step, &report.clone(), duration, over),
+        // What passed before the time is over was of a shorter soak; the rest is only waited for.
+        AttemptView::Finished(report) => judge(step, &report.clone()),
     }
 }
 
@@ -107,20 +130,24 @@ fn start_samples(step: &mut Step<'_, '_>, duration: Duration) {
     }
 }
 
-fn judge(step: &mut Step<'_, '_>, report: &Report, duration: Duration, over: bool) {
+fn judge(step: &mut Step<'_, '_>, report: &Report) -> Part {
     let mut checks: Vec<_> = std::mem::take(&mut step.record().checks);
     checks.retain(|check| !report.checks.iter().any(|new| new.name == check.name));
     checks.extend(report.checks.iter().cloned());
     step.record().checks = checks;
     match worst(&report.checks) {
         Verdict::Fail => step.fail(reasons::SOAK_FAILED, &sentences(&report.checks, Verdict::Fail)),
-        Verdict::Pass | Verdict::Warn if over => when_settled(step, duration),
-        Verdict::Pass | Verdict::Warn => wait_for_end(step, duration),
-        verdict => setback(step, &sentences(&report.checks, verdict)),
+        Verdict::Pass | Verdict::Warn => return Part::Passed,
+        verdict => {
+            // A number that no process knows: the samples begin again, after the pause.
+            step.record().soak_attempt += 1;
+            setback(step, &sentences(&report.checks, verdict));
+        }
     }
+    Part::Ended
 }
 
-fn setback(step: &mut Step<'_, '_>, message: &str) {
+pub(super) fn setback(step: &mut Step<'_, '_>, message: &str) {
     let setbacks = step.record().setbacks + 1;
     if setbacks >= SETBACKS_MAX {
         let message = format!("no verdict in {setbacks} attempts: {message}");
@@ -135,10 +162,16 @@ fn setback(step: &mut Step<'_, '_>, message: &str) {
     );
     let record = step.record();
     record.setbacks = setbacks;
-    // A number that no process knows: the samples begin again, after the pause.
-    record.soak_attempt += 1;
     record.retry_at = Some(retry_at.clone());
     step.pass.look_again_at(retry_at.0);
+}
+
+/// When the watch was over: a load that had to be put on again may have taken longer than the soak.
+fn later(begun: Option<MicroTime>, duration: Duration, load: Option<&LoadResult>) -> Option<MicroTime> {
+    let length = jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX);
+    let soaked = begun.map(|at| at.0.saturating_add(length).unwrap_or(jiff::Timestamp::MAX));
+    let loaded = load.and_then(|load| load.finished_at.as_ref()).map(|at| at.0);
+    soaked.max(loaded).map(MicroTime)
 }
 
 /// The time is over; the pods must be ready, too.
@@ -153,9 +186,9 @@ fn when_settled(step: &mut Step<'_, '_>, duration: Duration) {
     if unsettled.is_empty() {
         return finish(step);
     }
-    let since = step.record().soak_started_at.clone();
+    let since = later(step.record().soak_started_at.clone(), duration, step.record().soak_load.as_ref());
     let message = format!("watched long enough, but waits for the pods of {}", unsettled.join(", "));
-    if step.pass.elapsed(since.as_ref()) > duration + step.stage.progress_deadline {
+    if step.pass.elapsed(since.as_ref()) > step.stage.progress_deadline {
         return step.fail(reasons::SOAK_FAILED, &message);
     }
     step.say(message);

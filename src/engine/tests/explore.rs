@@ -26,6 +26,22 @@ stages:
   soak: {duration: 5s, checks: [{name: s, workload: {}}]}
 "#;
 
+/// One stage whose soak has a load, and little else: with all that `STAGE` has the two would multiply.
+const SOAK: &str = r#"
+legacy: {connection: {secretRef: {name: old, key: uri}}}
+candidate: {connection: {secretRef: {name: new, key: uri}}}
+traffic: [{name: t, statements: [{sql: "SELECT 1", weight: 1}]}]
+stages:
+- name: a
+  onFailure: Rollback
+  config: [{secret: a, set: {URL: {fromSecret: {name: new, key: uri}}}}]
+  workloads: [{kind: Deployment, name: a}]
+  checks: [{name: c, connectivity: {}}]
+  soak:
+    duration: 5s
+    load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1}
+"#;
+
 /// Something that may happen between two passes.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
@@ -102,13 +118,15 @@ fn key(world: &World) -> String {
             let age = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
                 time.as_ref().map(|time| world.now.duration_since(time.0).as_secs().clamp(0, 6))
             };
-            let attempt = AttemptScopes(&s.name).states(world, s.attempt, s.soak_attempt);
+            let attempt =
+                AttemptScopes(&s.name).states(world, [s.attempt, s.soak_attempt, s.soak_load_attempt]);
             format!(
-                "{:?}{}{:?}{:?}{}{attempt}",
+                "{:?}{}{:?}{:?}{:?}{}{attempt}",
                 s.phase,
                 s.promoted_at.is_some(),
                 s.setbacks,
                 age(&s.soak_started_at),
+                s.soak_load.as_ref().map(|load| load.verdict),
                 s.digest.contains("/2")
             )
         })
@@ -119,7 +137,7 @@ fn key(world: &World) -> String {
             r.trigger,
             r.run == recorded.run,
             r.legacy_serves,
-            AttemptScopes("").states(world, r.attempt, 0),
+            AttemptScopes("").states(world, [r.attempt, 0, 0]),
         )
     });
     // Once legacy is preserved they are not looked at any more.
@@ -154,7 +172,7 @@ fn key(world: &World) -> String {
 struct AttemptScopes<'a>(&'a str);
 
 impl AttemptScopes<'_> {
-    fn states(&self, world: &World, number: i64, soak: i64) -> String {
+    fn states(&self, world: &World, [number, soak, soak_load]: [i64; 3]) -> String {
         let scopes = if self.0.is_empty() {
             vec![AttemptScope::LegacyProbe]
         } else {
@@ -162,12 +180,17 @@ impl AttemptScopes<'_> {
                 AttemptScope::Checks(self.0.to_owned()),
                 AttemptScope::Load(self.0.to_owned()),
                 AttemptScope::Soak(self.0.to_owned()),
+                AttemptScope::SoakLoad(self.0.to_owned()),
             ]
         };
         scopes
             .into_iter()
             .map(|scope| {
-                let number = if matches!(scope, AttemptScope::Soak(_)) { soak } else { number };
+                let number = match scope {
+                    AttemptScope::Soak(_) => soak,
+                    AttemptScope::SoakLoad(_) => soak_load,
+                    _ => number,
+                };
                 crate::engine::AttemptId { scope, number }
             })
             .map(|id| state(world, &id))
@@ -236,8 +259,17 @@ fn assert_gets_there(world: &World) {
 
 #[test]
 fn from_every_reachable_state_there_is_a_way_back_and_a_way_on() {
+    explore(STAGE);
+}
+
+#[test]
+fn from_every_reachable_state_of_a_soak_with_a_load_there_is_a_way_back_and_a_way_on() {
+    explore(SOAK);
+}
+
+fn explore(spec: &str) {
     let mut seen = BTreeSet::new();
-    let mut queue = VecDeque::from([World::new(STAGE)]);
+    let mut queue = VecDeque::from([World::new(spec)]);
     while let Some(world) = queue.pop_front() {
         for what in ALL {
             let mut next = world.clone();

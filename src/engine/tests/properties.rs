@@ -26,7 +26,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => Just(Event::Pass),
         6 => (1..40_i64).prop_map(Event::World),
-        2 => (0..9_u8, 0..3_u8).prop_map(|(scope, verdict)| Event::Verdict(scope, verdict)),
+        2 => (0..10_u8, 0..3_u8).prop_map(|(scope, verdict)| Event::Verdict(scope, verdict)),
         1 => Just(Event::Restart),
         1 => (0..3_u8).prop_map(Event::Crash),
         1 => Just(Event::Heal),
@@ -45,6 +45,7 @@ fn scope(number: u8) -> AttemptScope {
         4 => AttemptScope::Soak("w".into()),
         5 => AttemptScope::Final,
         6 => AttemptScope::LegacyProbe,
+        7 => AttemptScope::SoakLoad("w".into()),
         _ => AttemptScope::Baseline,
     }
 }

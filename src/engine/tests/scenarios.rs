@@ -2,6 +2,7 @@
 
 mod back;
 mod forward;
+mod loads;
 
 use std::time::Duration;
 

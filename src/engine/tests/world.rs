@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{
-        ActiveConfig, CheckResult, DatabaseRolloutSpec, DatabaseRolloutStatus, LoadResult, Phase, StagePhase,
-        StageRecord, Verdict,
+        ActiveConfig, CheckResult, DatabaseRolloutSpec, DatabaseRolloutStatus, LoadInProgress, LoadResult,
+        Phase, StagePhase, StageRecord, Verdict,
     },
     engine::{
         AttemptId, AttemptScope, AttemptState, BindingObserved, Command, CopyState, Decision, Effect, Input,
@@ -42,8 +42,12 @@ pub struct World {
     pub crashing: BTreeSet<String>,
     pub copy: Option<(String, BTreeMap<String, Footprint>)>,
     pub attempts: BTreeMap<AttemptId, AttemptState>,
+    /// What is seen of loads that run.
+    pub loads: BTreeMap<AttemptId, LoadInProgress>,
     /// What attempts in progress will come back with; a pass where nothing is said.
     pub verdicts: Verdicts,
+    /// What their loads will have measured.
+    pub measured: BTreeMap<AttemptScope, LoadResult>,
     /// Version of the candidate's Secret.
     pub candidate: u32,
     pub unmet: Vec<String>,
@@ -74,7 +78,9 @@ impl World {
             crashing: BTreeSet::new(),
             copy: None,
             attempts: BTreeMap::new(),
+            loads: BTreeMap::new(),
             verdicts: Verdicts::new(),
+            measured: BTreeMap::new(),
             candidate: 1,
             unmet: Vec::new(),
             missing: Vec::new(),
@@ -187,6 +193,7 @@ impl World {
                 .map(|(name, footprint)| (name.clone(), self.stage(footprint, None)))
                 .collect(),
             attempts: self.attempts.clone(),
+            loads: self.loads.clone(),
         }
     }
 
@@ -228,7 +235,9 @@ impl World {
     fn assert_attempts_grow(&self, next: &DatabaseRolloutStatus) {
         for before in &self.status.recorded.stages {
             if let Some(after) = next.recorded.stages.iter().find(|stage| stage.name == before.name) {
-                let grows = after.attempt >= before.attempt && after.soak_attempt >= before.soak_attempt;
+                let grows = after.attempt >= before.attempt
+                    && after.soak_attempt >= before.soak_attempt
+                    && after.soak_load_attempt >= before.soak_load_attempt;
                 assert!(grows, "an attempt of stage {} went back", before.name);
             }
         }
@@ -365,7 +374,7 @@ impl World {
             verdict,
             message: message.clone(),
             finished_at: finished_at.clone(),
-            ..LoadResult::default()
+            ..self.measured.get(&id.scope).cloned().unwrap_or_default()
         };
         let check = CheckResult { name, verdict, message, finished_at, ..CheckResult::default() };
         let report = Report { digest, checks: vec![check], load: Some(load) };
@@ -386,7 +395,10 @@ impl World {
                 recorded.final_validation.as_ref().map(|f| f.digest.clone()).unwrap_or_default()
             }
             AttemptScope::LegacyProbe => String::new(),
-            AttemptScope::Checks(_) | AttemptScope::Load(_) | AttemptScope::Soak(_) => {
+            AttemptScope::Checks(_)
+            | AttemptScope::Load(_)
+            | AttemptScope::Soak(_)
+            | AttemptScope::SoakLoad(_) => {
                 self.record_of(id.stage()).map(|stage| stage.digest.clone()).unwrap_or_default()
             }
         }
@@ -469,7 +481,7 @@ stages:
   config: [{secret: w, set: {URL: {fromSecret: {name: new, key: uri}}}}]
   workloads: [{kind: DaemonSet, name: w}]
   checks: [{name: c, connectivity: {}}]
-  soak: {duration: 20s, checks: [{name: s, workload: {}}]}
+  soak: {duration: 20s, checks: [{name: s, workload: {}}], load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1}}
 "#;
 
 /// One stage, nothing but what it needs.

@@ -206,6 +206,6 @@ fn milliseconds(us: u64) -> f64 {
 
 /// A picture has no 2^53 of anything.
 #[allow(clippy::cast_precision_loss, reason = "for a picture")]
-fn count(number: u64) -> f64 {
+pub(super) fn count(number: u64) -> f64 {
     number as f64
 }

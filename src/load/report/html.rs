@@ -5,6 +5,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
+mod rollout;
+
+pub use rollout::{RolloutLoads, html_of_rollout};
+
 use super::{Arm, ClassSide, LoadReport, Percentiles, charts};
 use crate::api::Verdict;
 
@@ -17,6 +21,7 @@ h1 { font-size: 1.5rem; margin: 0 0 .5rem } h2 { font-size: 1.15rem; margin: 2.2
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
 th { font-weight: 600; border-bottom: 2px solid #999 } td.n, th.n { text-align: right; white-space: nowrap }
+section { margin-top: 4rem; border-top: 1px solid #999; padding-top: 1rem }
 figure { margin: 0; overflow-x: auto } figcaption, .note { color: #555; font-size: 13px }
 svg { max-width: 100%; height: auto } code { background: #f2f2f2; padding: .1em .3em; overflow-wrap: anywhere }
 @media print { body { margin: 0; max-width: none } h2 { break-after: avoid } figure, tr { break-inside: avoid } }
@@ -25,35 +30,58 @@ svg { max-width: 100%; height: auto } code { background: #f2f2f2; padding: .1em 
 /// The report as a page that stands alone: no script, no font, no picture from outside.
 #[must_use]
 pub fn html(report: &LoadReport) -> String {
+    let title = format!("Load check: {}", verdict(report.verdict));
+    page(&title, &markup! { (body("Load check", report)) })
+}
+
+/// A page around `content`, and how to read it.
+fn page(title: &str, content: &Markup) -> String {
     let page = markup! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Load check: " (verdict(report.verdict)) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                header class={ "verdict " (verdict(report.verdict)) } {
-                    h1 { "Load check: " (verdict(report.verdict)) }
-                    p { (report.message) }
-                    @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) } }
-                    @for note in &report.notes { p.note { (note) } }
-                }
-                (arms(report))
-                (figure("How latency is spread", charts::curve(&report.arms).ok().flatten(), "Further right are the slower statements: at 99 %, one in a hundred took longer than the line says. Latency counts from the moment that a statement was due."))
-                (figure("Latency over time", charts::latency(&report.arms).ok().flatten(), "Each second by itself; the median is the thinner line. A checkpoint, a lock or a pause shows as a step."))
-                (figure("Throughput over time", charts::throughput(&report.arms).ok().flatten(), "What was answered in each second, and what failed."))
-                (comparison(report))
-                (classes(report))
-                (counters(report))
-                (how_to_read())
-                (again(report))
-            }
+            body { (content) (how_to_read()) }
         }
     };
     page.into_string()
+}
+
+/// All that there is to see of one load.
+fn body(name: &str, report: &LoadReport) -> Markup {
+    let over_time = if is_thinned(report) {
+        "Each second by itself; the median is the thinner line. Of so long a load not all seconds are kept: of each few, the worst one."
+    } else {
+        "Each second by itself; the median is the thinner line. A checkpoint, a lock or a pause shows as a step."
+    };
+    markup! {
+        header class={ "verdict " (verdict(report.verdict)) } {
+            h1 { (name) ": " (verdict(report.verdict)) }
+            p { (report.message) }
+            @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) } }
+            @for note in &report.notes { p.note { (note) } }
+        }
+        (arms(report))
+        (figure("How latency is spread", charts::curve(&report.arms).ok().flatten(), "Further right are the slower statements: at 99 %, one in a hundred took longer than the line says. Latency counts from the moment that a statement was due."))
+        (figure("Latency over time", charts::latency(&report.arms).ok().flatten(), over_time))
+        (figure("Throughput over time", charts::throughput(&report.arms).ok().flatten(), "What was answered in each second, and what failed."))
+        (comparison(report))
+        (classes(report))
+        (counters(report))
+        (again(report))
+    }
+}
+
+/// Whether less than half of the seconds that were measured are there.
+fn is_thinned(report: &LoadReport) -> bool {
+    report.arms.each().iter().any(|(_, arm)| {
+        let last = arm.seconds.last().map_or(0, |second| second.at);
+        arm.seconds.len() < usize::try_from(last / 2).unwrap_or(0)
+    })
 }
 
 fn verdict(verdict: Verdict) -> String {
@@ -104,7 +132,7 @@ fn known(value: Option<u64>) -> String {
 }
 
 /// Three significant digits, in the unit that suits.
-fn micros(us: u64) -> String {
+pub(crate) fn micros(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
         1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),
@@ -168,8 +196,11 @@ fn class_row(class: &str, share: f64, name: &str, side: &ClassSide) -> Markup {
     } }
 }
 
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
+}
+
 fn counters(report: &LoadReport) -> Markup {
-    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"));
     markup! { @if !report.counters.is_empty() {
         h2 { "What the servers counted meanwhile" }
         table {
@@ -224,7 +255,7 @@ fn again(report: &LoadReport) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::load::report::{Arms, Class, Comparison, CurvePoint, Second};
 
