@@ -1,0 +1,464 @@
+//! Pods as an Indexed Job: results of all of them or a reason, and nothing left behind. The pods are shells that do what
+//! the test writes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use cutover::{
+    api::SecretKeyReference,
+    cluster::{
+        Namespace,
+        job::{FrameFault, JobFailure, JobRequest, Jobs, PodSettings, frame},
+    },
+    engine::{AttemptId, AttemptScope},
+};
+use k8s_openapi::{
+    api::{
+        batch::v1::Job,
+        core::v1::{ConfigMap, Namespace as KubernetesNamespace, Pod, ResourceQuota, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::{cluster, shop::PATIENCE};
+
+type Outcome = Result<Vec<Vec<u8>>, JobFailure>;
+
+/// Prints the result that the test has framed for this pod.
+const PRINT: &str = r#"eval "printf '%s' \"\$FRAME_$JOB_COMPLETION_INDEX\"""#;
+/// Stays until it is ended.
+const STAY: &str = "exec sleep 600";
+
+/// A namespace of a test's own, with something that owns the Jobs.
+struct Yard {
+    namespace: Namespace,
+    jobs: Jobs,
+    owner: OwnerReference,
+}
+
+impl Yard {
+    async fn open(purpose: &str) -> Self {
+        Self::open_labelled(purpose, json!({}), settings()).await
+    }
+
+    async fn open_labelled(purpose: &str, labels: Value, settings: PodSettings) -> Self {
+        let client = cluster::client().await;
+        let name = format!("job-{purpose}-{}", std::process::id());
+        let object = json!({"metadata": {"name": name, "labels": labels}});
+        let namespaces: Api<KubernetesNamespace> = Api::all(client.clone());
+        namespaces.create(&PostParams::default(), &from(object)).await.expect("a namespace");
+        let namespace = Namespace { client, name };
+        let owner: ConfigMap = create(&namespace, json!({"metadata": {"name": "owner"}})).await;
+        Self { namespace, jobs: Jobs::new(Some(settings)), owner: owner.owner_ref(&()).unwrap() }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.namespace.client.clone(), &self.namespace.name)
+    }
+
+    /// Pods that run that script.
+    fn request(&self, script: &str, parallelism: u32) -> JobRequest {
+        JobRequest {
+            rollout: "shop".to_owned(),
+            rollout_uid: self.owner.uid.clone(),
+            owner: self.owner.clone(),
+            attempt: AttemptId { scope: AttemptScope::Load("api".to_owned()), number: 3 },
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: Vec::new(),
+            secret_env: Vec::new(),
+            files: Vec::new(),
+            parallelism,
+            resources: None,
+            deadline: Duration::from_secs(100),
+        }
+    }
+
+    /// Pods that run that script, and know how to [`PRINT`] these results.
+    fn printing(&self, script: &str, results: &[Vec<u8>]) -> JobRequest {
+        let mut request = self.request(script, u32::try_from(results.len()).unwrap());
+        let key = format!("{}/load/api/3", self.owner.uid);
+        for (index, result) in (0_u32..).zip(results) {
+            let mut framed = Vec::new();
+            frame::write(&mut framed, &key, index, result).unwrap();
+            request.env.push((format!("FRAME_{index}"), String::from_utf8(framed).unwrap()));
+        }
+        request
+    }
+
+    fn spawn(&self, request: JobRequest) -> JoinHandle<Outcome> {
+        let (jobs, namespace) = (self.jobs.clone(), self.namespace.clone());
+        tokio::spawn(async move { jobs.run_indexed(&namespace, &request).await })
+    }
+
+    async fn run(&self, request: JobRequest) -> Outcome {
+        tokio::time::timeout(PATIENCE, self.spawn(request)).await.expect("it has an end").expect("no panic")
+    }
+
+    async fn fails(&self, request: JobRequest) -> JobFailure {
+        self.run(request).await.expect_err("there is no result")
+    }
+
+    async fn job(&self) -> Job {
+        let mut jobs = self.api::<Job>().list(&ListParams::default()).await.unwrap().items;
+        jobs.pop().expect("a Job")
+    }
+
+    /// Waits until that many pods run, and gives one of them.
+    async fn running(&self, count: usize) -> Pod {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let pods = self.pods().await;
+                let mut running = pods.into_iter().filter(|pod| {
+                    pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")
+                        && pod.metadata.deletion_timestamp.is_none()
+                });
+                let first = running.next();
+                if let Some(pod) = first.filter(|_| running.count() + 1 >= count) {
+                    return pod;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        waited.await.expect("they run")
+    }
+
+    async fn pods(&self) -> Vec<Pod> {
+        self.api::<Pod>().list(&ListParams::default()).await.unwrap().items
+    }
+
+    async fn is_empty(&self) -> bool {
+        let jobs = self.api::<Job>().list(&ListParams::default()).await.unwrap().items;
+        jobs.is_empty() && self.pods().await.is_empty()
+    }
+
+    /// Ends the test: whatever it was about, no Job and no pod is left.
+    async fn close(self) {
+        self.jobs.settle(PATIENCE).await;
+        assert!(self.is_empty().await, "something is left");
+        let namespaces: Api<KubernetesNamespace> = Api::all(self.namespace.client.clone());
+        namespaces.delete(&self.namespace.name, &DeleteParams::default()).await.expect("the namespace goes");
+    }
+}
+
+/// The cluster of the tests has no other network than its node's.
+fn settings() -> PodSettings {
+    PodSettings { image: "sh:dev".to_owned(), image_pull_secrets: Vec::new(), host_network: true }
+}
+
+fn from<K: serde::de::DeserializeOwned>(object: Value) -> K {
+    serde_json::from_value(object).unwrap()
+}
+
+async fn create<K>(namespace: &Namespace, object: Value) -> K
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(namespace.client.clone(), &namespace.name);
+    api.create(&PostParams::default(), &from(object)).await.expect("it is admitted")
+}
+
+fn limits(resources: Value) -> Option<k8s_openapi::api::core::v1::ResourceRequirements> {
+    Some(from(resources))
+}
+
+#[tokio::test]
+async fn results_of_all_pods_come_back_in_the_order_of_their_indexes_and_the_job_goes() {
+    let yard = Yard::open("order").await;
+    let secret = json!({"metadata": {"name": "old"}, "stringData": {"uri": "canary", "ca.crt": "authority"}});
+    create::<Secret>(&yard.namespace, secret).await;
+    // The pod proves what it has and what it has not before it prints its result.
+    let script = format!(
+        r#"[ "$CUTOVER_LEGACY_URI" = canary ] && read -r ca < /run/cutover/legacy-ca.pem; [ "$ca" = authority ] || exit 7
+        [ -e /var/run/secrets/kubernetes.io/serviceaccount/token ] && exit 8
+        (: > /written) 2>/dev/null && exit 9
+        [ "$0 $2 $3" = "--start-at --key {}/load/api/3" ] || exit 10
+        echo "a line of the log" >&2; {PRINT}"#,
+        yard.owner.uid
+    );
+    let results = vec![Vec::new(), vec![7; 10], (0..60_000_u32).map(|n| (n % 251) as u8).collect()];
+    let mut request = yard.printing(&script, &results);
+    let reference = |key: &str| SecretKeyReference { name: "old".to_owned(), key: key.to_owned() };
+    request.secret_env = vec![("CUTOVER_LEGACY_URI".to_owned(), reference("uri"))];
+    request.files = vec![("legacy-ca.pem".to_owned(), reference("ca.crt"))];
+    assert_eq!(JobRequest::path_of("legacy-ca.pem"), "/run/cutover/legacy-ca.pem");
+    assert_eq!(yard.run(request).await.unwrap(), results);
+    assert!(yard.is_empty().await, "it is gone when the results are there");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_ends_well_without_its_whole_result_leaves_no_result_at_all() {
+    let yard = Yard::open("cut").await;
+    let cut = format!(r#"[ $JOB_COMPLETION_INDEX = 0 ] || {{ echo "${{FRAME_1%end*}}"; exit 0; }}; {PRINT}"#);
+    let failure = yard.fails(yard.printing(&cut, &[vec![1; 9000], vec![2; 9000]])).await;
+    assert!(matches!(
+        failure,
+        JobFailure::Unreadable { index: 1, fault: FrameFault::Mixed | FrameFault::Cut }
+    ));
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_prints_the_result_of_another_index_is_not_believed() {
+    let yard = Yard::open("other").await;
+    let other = r#"printf '%s' "$FRAME_0""#;
+    let failure = yard.fails(yard.printing(other, &[vec![1], vec![2]])).await;
+    assert_eq!(failure, JobFailure::Unreadable { index: 1, fault: FrameFault::Mixed });
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_fails_ends_the_others_and_only_its_own_reason_is_told() {
+    let yard = Yard::open("failed").await;
+    let script = format!(
+        r#"[ $JOB_COMPLETION_INDEX = 1 ] || {STAY}; echo "postgresql://u:canary@h/d"
+        echo "cutover-result failed it was late by 3 s"; echo "postgresql://u:canary@h/d" >&2; exit 2"#
+    );
+    let failure = yard.fails(yard.request(&script, 3)).await;
+    assert_eq!(failure.to_string(), "the pod of index 1 failed (exit code 2): it was late by 3 s");
+    assert!(yard.is_empty().await, "nothing goes on when it is told");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_uses_too_much_memory_is_told_as_such() {
+    let yard = Yard::open("memory").await;
+    let mut request = yard.request("x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done", 1);
+    request.resources = limits(json!({"limits": {"memory": "16Mi"}}));
+    assert_eq!(yard.fails(request).await, JobFailure::OutOfMemory { index: 0 });
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn an_evicted_pod_leaves_no_result() {
+    let yard = Yard::open("evicted").await;
+    let run = yard.spawn(yard.request(STAY, 2));
+    let pod = yard.running(2).await;
+    yard.api::<Pod>().evict(&pod.name_any(), &EvictParams::default()).await.expect("an eviction");
+    let failure = run.await.unwrap().expect_err("there is no result");
+    assert!(
+        matches!(&failure, JobFailure::Evicted { reason, .. } if reason == "EvictionByEvictionAPI"),
+        "{failure}"
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_deleted_pod_leaves_no_result() {
+    let yard = Yard::open("deleted").await;
+    let run = yard.spawn(yard.request(STAY, 2));
+    let pod = yard.running(2).await;
+    yard.api::<Pod>().delete(&pod.name_any(), &DeleteParams::default()).await.expect("a deletion");
+    let failure = run.await.unwrap().expect_err("there is no result");
+    assert!(matches!(failure, JobFailure::PodDeleted { .. }), "{failure}");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn an_index_that_ran_twice_leaves_no_result() {
+    let yard = Yard::open("twice").await;
+    let run = yard.spawn(yard.request(STAY, 2));
+    let mut twin = yard.running(2).await;
+    twin.metadata.name = Some("twin".to_owned());
+    twin.metadata.resource_version = None;
+    twin.status = None;
+    yard.api::<Pod>().create(&PostParams::default(), &twin).await.expect("another pod of the same index");
+    let failure = run.await.unwrap().expect_err("there is no result");
+    assert!(matches!(failure, JobFailure::IndexTwice { .. }), "{failure}");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn an_index_that_somebody_took_away_leaves_no_result() {
+    let yard = Yard::open("fewer").await;
+    let run = yard.spawn(yard.request(STAY, 2));
+    yard.running(2).await;
+    let fewer = Patch::Merge(json!({"spec": {"parallelism": 1, "completions": 1}}));
+    let name = yard.job().await.name_any();
+    yard.api::<Job>().patch(&name, &PatchParams::default(), &fewer).await.expect("an edit");
+    let failure = run.await.unwrap().expect_err("there is no result");
+    assert!(matches!(failure, JobFailure::Changed { completions: 1, of: 2 }), "{failure}");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_quota_for_pods_refuses_the_load_before_it_begins() {
+    let yard = Yard::open("quota").await;
+    let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}});
+    create::<ResourceQuota>(&yard.namespace, quota).await;
+    let failure = yard.fails(yard.request(STAY, 3)).await;
+    assert!(
+        matches!(&failure, JobFailure::PodsRefused { message } if message.contains("exceeded quota: few"))
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_quota_for_jobs_refuses_the_load_in_the_words_of_the_api_server() {
+    let yard = Yard::open("quota-jobs").await;
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}});
+    create::<ResourceQuota>(&yard.namespace, quota).await;
+    let failure = yard.fails(yard.request(STAY, 1)).await;
+    assert!(
+        matches!(&failure, JobFailure::Refused { message, .. } if message.contains("exceeded quota: none"))
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn pods_meet_the_restricted_standard_and_those_that_do_not_are_refused() {
+    let restricted = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+    let own_network = PodSettings { host_network: false, ..settings() };
+    let yard = Yard::open_labelled("restricted", restricted.clone(), own_network).await;
+    let run = yard.spawn(yard.request(STAY, 1));
+    let created = |job: Option<&Job>| {
+        job.and_then(|job| job.status.as_ref()).is_some_and(|status| status.active == Some(1))
+    };
+    let name = loop {
+        let jobs = yard.api::<Job>().list(&ListParams::default()).await.unwrap().items;
+        if let Some(job) = jobs.first() {
+            break job.name_any();
+        }
+        tokio::task::yield_now().await;
+    };
+    let waited = tokio::time::timeout(PATIENCE, await_condition(yard.api::<Job>(), &name, created)).await;
+    waited.expect("the pod is admitted").unwrap();
+    run.abort();
+    yard.close().await;
+
+    let yard = Yard::open_labelled("restricted-host", restricted, settings()).await;
+    let failure = yard.fails(yard.request(STAY, 1)).await;
+    assert!(
+        matches!(&failure, JobFailure::PodsRefused { message } if message.contains("violates PodSecurity"))
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_finds_no_node_leaves_no_result() {
+    let yard = Yard::open("no-node").await;
+    let mut request = yard.request(STAY, 1);
+    request.resources = limits(json!({"requests": {"cpu": "1000"}}));
+    let failure = yard.fails(request).await;
+    assert!(
+        matches!(&failure, JobFailure::Unschedulable { index: 0, message } if message.contains("Insufficient cpu")),
+        "{failure}"
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_whose_container_cannot_be_made_is_told_at_once() {
+    let yard = Yard::open("no-secret").await;
+    let mut request = yard.request(STAY, 1);
+    let reference = SecretKeyReference { name: "absent".to_owned(), key: "uri".to_owned() };
+    request.secret_env = vec![("CUTOVER_LEGACY_URI".to_owned(), reference)];
+    let failure = yard.fails(request).await;
+    let told = r#"the pod of index 0 cannot start (CreateContainerConfigError): secret "absent" not found"#;
+    assert_eq!(failure.to_string(), told);
+    yard.close().await;
+
+    let image = PodSettings { image: "NOT:AN:IMAGE".to_owned(), ..settings() };
+    let yard = Yard::open_labelled("no-image", json!({}), image).await;
+    let failure = yard.fails(yard.request(STAY, 1)).await;
+    assert!(
+        matches!(&failure, JobFailure::Unstartable { reason, .. } if reason == "InvalidImageName"),
+        "{failure}"
+    );
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn pods_that_take_too_long_are_ended_and_leave_no_result() {
+    let yard = Yard::open("late").await;
+    let mut request = yard.request(STAY, 2);
+    request.deadline = Duration::from_secs(3);
+    assert_eq!(yard.fails(request).await, JobFailure::Late { seconds: 3 });
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_dropped_takes_its_job_and_its_pods_with_it() {
+    let yard = Yard::open("dropped").await;
+    let run = yard.spawn(yard.request(STAY, 2));
+    yard.running(2).await;
+    run.abort();
+    assert!(run.await.unwrap_err().is_cancelled());
+    yard.jobs.settle(PATIENCE).await;
+    assert!(yard.is_empty().await, "it is deleted with its pods");
+
+    // Dropped while its creation is on the way.
+    let mut request = yard.request(STAY, 1);
+    request.attempt.number = 4;
+    let cut_short = yard.jobs.run_indexed(&yard.namespace, &request);
+    let polled = tokio::time::timeout(Duration::from_millis(1), cut_short).await;
+    assert!(polled.is_err());
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_job_of_the_same_name_is_neither_taken_over_nor_touched() {
+    let yard = Yard::open("foreign").await;
+    let run = yard.spawn(yard.request(STAY, 1));
+    yard.running(1).await;
+    let own = yard.job().await;
+    run.abort();
+    yard.jobs.settle(PATIENCE).await;
+    let labels = BTreeMap::from([("whose".to_owned(), "another".to_owned())]);
+    let pod = json!({"restartPolicy": "Never", "hostNetwork": true,
+        "containers": [{"name": "c", "image": "sh:dev", "args": ["-c", STAY]}]});
+    let foreign =
+        json!({"metadata": {"name": own.name_any(), "labels": labels}, "spec": {"template": {"spec": pod}}});
+    let foreign: Job = create(&yard.namespace, foreign).await;
+    let failure = yard.fails(yard.request(STAY, 1)).await;
+    assert_eq!(failure, JobFailure::NameTaken { job: own.name_any() });
+    yard.jobs.settle(PATIENCE).await;
+    let after = yard.job().await;
+    assert_eq!(after.uid(), foreign.uid());
+    assert!(after.metadata.deletion_timestamp.is_none());
+    let namespaces: Api<KubernetesNamespace> = Api::all(yard.namespace.client.clone());
+    namespaces.delete(&yard.namespace.name, &DeleteParams::default()).await.expect("the namespace goes");
+}
+
+#[tokio::test]
+async fn what_a_killed_operator_left_is_deleted_by_the_next_one_and_what_runs_is_not() {
+    let yard = Yard::open("left").await;
+    let run = yard.spawn(yard.request(STAY, 1));
+    yard.running(1).await;
+    let (client, namespaces) = (&yard.namespace.client, [yard.namespace.name.clone()]);
+    yard.jobs.remove_leftovers(client, &namespaces).await;
+    assert!(yard.job().await.metadata.deletion_timestamp.is_none(), "its attempt runs in this process");
+    Jobs::new(None).remove_leftovers(client, &namespaces).await;
+    let failure = run.await.unwrap().expect_err("there is no result");
+    assert_eq!(failure, JobFailure::Deleted);
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn the_job_goes_with_its_rollout() {
+    let yard = Yard::open("owner").await;
+    let run = yard.spawn(yard.request(STAY, 1));
+    yard.running(1).await;
+    yard.api::<ConfigMap>().delete("owner", &DeleteParams::default()).await.expect("a deletion");
+    assert_eq!(run.await.unwrap().expect_err("there is no result"), JobFailure::Deleted);
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn an_operator_that_does_not_know_its_image_says_what_to_set() {
+    let yard = Yard::open("image").await;
+    let outcome = Jobs::new(None).run_indexed(&yard.namespace, &yard.request(STAY, 1)).await;
+    let told = outcome.unwrap_err().to_string();
+    assert!(told.contains("--image or CUTOVER_IMAGE") && told.contains("load.parallelism to 1"), "{told}");
+    yard.close().await;
+}
