@@ -162,6 +162,10 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("list", "apps", "deployments"),
         ("list", "", "pods"),
         ("list", "batch", "jobs"),
+        ("create", "batch", "jobs"),
+        ("delete", "batch", "jobs"),
+        ("watch", "", "pods"),
+        ("get", "", "pods/log"),
         ("list", "batch", "cronjobs"),
         ("list", "autoscaling", "horizontalpodautoscalers"),
     ];
@@ -181,7 +185,8 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("delete", "apps", "deployments"),
         ("create", "apps", "deployments"),
         ("patch", "batch", "cronjobs"),
-        ("create", "batch", "jobs"),
+        ("patch", "batch", "jobs"),
+        ("update", "batch", "jobs"),
         ("patch", "autoscaling", "horizontalpodautoscalers"),
         ("update", "cutover.dev", "databaserollouts"),
         ("patch", "cutover.dev", "databaserollouts"),
@@ -201,6 +206,12 @@ fn the_chart_is_clean_to_helms_own_eye_and_refuses_values_that_do_not_exist() {
     assert_eq!(rendered.matches("\nkind: Role\n").count(), 2, "a Role a namespace");
     assert!(!rendered.contains("ClusterRole"), "rights in the whole cluster");
     assert!(rendered.contains("readOnlyRootFilesystem: true") && rendered.contains("runAsNonRoot: true"));
+    assert!(rendered.contains("name: CUTOVER_IMAGE\n          value: \"cutover:"));
+    assert!(rendered.contains("resources: [pods/log]"));
+    let without = helm(&["template", "cutover", CHART, "--set", "rbac.loadJobs=false"]);
+    for right in ["resources: [pods/log]", "verbs: [create, get, delete]", "verbs: [watch]"] {
+        assert!(!without.contains(right), "{right}");
+    }
     let refused = std::panic::catch_unwind(|| helm(&["template", "cutover", CHART, "--set", "imagge.tag=x"]));
     assert!(refused.is_err());
 }

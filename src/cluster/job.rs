@@ -95,14 +95,14 @@ impl Jobs {
         let mut presence = self.announce(namespace, request);
         let outcome = async {
             let uid = create(namespace, &object).await?;
-            presence.is(uid.clone());
+            presence.created(uid.clone());
             let job = Followed { namespace, request, uid, name: object.name_any(), start_at };
             let pods = job.follow().await?;
             job.outputs(&pods).await
         };
         let outcome = outcome.await;
         match &outcome {
-            Err(JobFailure::NameTaken { .. }) => presence.is_none_of_ours(),
+            Err(JobFailure::NameTaken { .. }) => presence.disown(),
             _ => presence.remove().await,
         }
         outcome

@@ -167,10 +167,6 @@ where
     api.create(&PostParams::default(), &from(object)).await.expect("it is admitted")
 }
 
-fn limits(resources: Value) -> Option<k8s_openapi::api::core::v1::ResourceRequirements> {
-    Some(from(resources))
-}
-
 #[tokio::test]
 async fn results_of_all_pods_come_back_in_the_order_of_their_indexes_and_the_job_goes() {
     let yard = Yard::open("order").await;
@@ -193,6 +189,23 @@ async fn results_of_all_pods_come_back_in_the_order_of_their_indexes_and_the_job
     assert_eq!(JobRequest::path_of("legacy-ca.pem"), "/run/cutover/legacy-ca.pem");
     assert_eq!(yard.run(request).await.unwrap(), results);
     assert!(yard.is_empty().await, "it is gone when the results are there");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_long_result_arrives_whole() {
+    let yard = Yard::open("long").await;
+    let result: Vec<u8> = (0..500_000_u32).flat_map(|n| (n % 65_521).to_be_bytes()).take(600_000).collect();
+    let mut framed = Vec::new();
+    frame::write(&mut framed, &format!("{}/load/api/3", yard.owner.uid), 0, &result).unwrap();
+    let text = String::from_utf8(framed).unwrap();
+    let secret = json!({"metadata": {"name": "long"}, "stringData": {"text": text}});
+    create::<Secret>(&yard.namespace, secret).await;
+    let print = r#"while read -r line; do echo "$line"; done < /run/cutover/result"#;
+    let mut request = yard.request(print, 1);
+    let reference = SecretKeyReference { name: "long".to_owned(), key: "text".to_owned() };
+    request.files = vec![("result".to_owned(), reference)];
+    assert!(yard.run(request).await.unwrap() == [result], "every byte of it");
     yard.close().await;
 }
 
@@ -234,7 +247,7 @@ async fn a_pod_that_fails_ends_the_others_and_only_its_own_reason_is_told() {
 async fn a_pod_that_uses_too_much_memory_is_told_as_such() {
     let yard = Yard::open("memory").await;
     let mut request = yard.request("x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done", 1);
-    request.resources = limits(json!({"limits": {"memory": "16Mi"}}));
+    request.resources = Some(from(json!({"limits": {"memory": "16Mi"}})));
     assert_eq!(yard.fails(request).await, JobFailure::OutOfMemory { index: 0 });
     yard.close().await;
 }
@@ -348,7 +361,7 @@ async fn pods_meet_the_restricted_standard_and_those_that_do_not_are_refused() {
 async fn a_pod_that_finds_no_node_leaves_no_result() {
     let yard = Yard::open("no-node").await;
     let mut request = yard.request(STAY, 1);
-    request.resources = limits(json!({"requests": {"cpu": "1000"}}));
+    request.resources = Some(from(json!({"requests": {"cpu": "1000"}})));
     let failure = yard.fails(request).await;
     assert!(
         matches!(&failure, JobFailure::Unschedulable { index: 0, message } if message.contains("Insufficient cpu")),

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, ResourceExt,
@@ -79,13 +80,14 @@ impl Jobs {
         } else {
             namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
         };
-        for api in apis {
+        let removals = apis.into_iter().map(|api| async move {
             let mut retries = Retries::default();
             while let Err(error) = self.remove_leftovers_of(client, &api).await {
                 tracing::warn!(%error, "Jobs that may be left of lost attempts cannot be deleted");
                 tokio::time::sleep(retries.failed()).await;
             }
-        }
+        });
+        join_all(removals).await;
     }
 
     async fn remove_leftovers_of(&self, client: &Client, api: &Api<Job>) -> Result<(), ClusterError> {
@@ -121,14 +123,14 @@ pub(super) struct Presence {
 
 impl Presence {
     /// It was created.
-    pub fn is(&mut self, uid: String) {
+    pub fn created(&mut self, uid: String) {
         if let Some(job) = &mut self.job {
             job.uid = Some(uid);
         }
     }
 
     /// It was not created: another one has its name.
-    pub fn is_none_of_ours(mut self) {
+    pub fn disown(mut self) {
         self.forget();
     }
 

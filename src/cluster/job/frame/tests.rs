@@ -17,7 +17,7 @@ fn read_own(log: &str) -> Result<Vec<u8>, FrameFault> {
 }
 
 fn joined(lines: &[&str]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n") + "\n"
 }
 
 /// Several lines, the last of them of any length.

@@ -14,7 +14,7 @@ fn job(condition: Option<(&str, &str)>) -> Job {
     serde_json::from_value(object).unwrap()
 }
 
-fn pod(index: u32, phase: &str, status: Value) -> Pod {
+fn pod(index: u32, phase: &str, status: &Value) -> Pod {
     let mut object = json!({
         "metadata": {"name": format!("pod-{index}"), "annotations": {INDEX_ANNOTATION: index.to_string()}},
         "status": {"phase": phase}});
@@ -25,7 +25,7 @@ fn pod(index: u32, phase: &str, status: Value) -> Pod {
 }
 
 fn plain(index: u32, phase: &str) -> Pod {
-    pod(index, phase, json!({}))
+    pod(index, phase, &json!({}))
 }
 
 fn leaving(mut pod: Pod) -> Pod {
@@ -36,7 +36,7 @@ fn leaving(mut pod: Pod) -> Pod {
 
 fn with_state(index: u32, phase: &str, state: &Value) -> Pod {
     let container = json!({"name": "load", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-    pod(index, phase, json!({"containerStatuses": [container]}))
+    pod(index, phase, &json!({"containerStatuses": [container]}))
 }
 
 fn ended(index: u32, code: i32, reason: &str) -> Pod {
@@ -87,11 +87,11 @@ fn two_pods_of_an_index_are_no_result_however_well_both_ended() {
 #[test]
 fn why_a_pod_ended_is_told_in_kubernetes_own_terms() {
     let evicted = json!({"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]});
-    for pod in [leaving(pod(0, "Running", evicted.clone())), pod(0, "Failed", evicted)] {
+    for pod in [leaving(pod(0, "Running", &evicted)), pod(0, "Failed", &evicted)] {
         let expected = JobFailure::Evicted { index: 0, reason: "PreemptionByScheduler".to_owned() };
         assert_eq!(failed(of(&job(None), &[pod])), expected);
     }
-    let by_kubelet = pod(1, "Failed", json!({"reason": "Evicted"}));
+    let by_kubelet = pod(1, "Failed", &json!({"reason": "Evicted"}));
     assert_eq!(
         failed(of(&job(None), &[by_kubelet])),
         JobFailure::Evicted { index: 1, reason: "Evicted".to_owned() }
@@ -129,7 +129,7 @@ fn pods_that_the_deadline_has_deleted_are_not_what_went_wrong() {
 fn what_may_still_come_is_awaited_until_the_load_begins() {
     let unscheduled = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "no node"}]});
-    let pods = [plain(0, "Running"), pod(1, "Pending", unscheduled)];
+    let pods = [plain(0, "Running"), pod(1, "Pending", &unscheduled)];
     assert_eq!(at(false, None, &job(None), &pods), Judgement::NotYet);
     let failure = failed(at(true, None, &job(None), &pods));
     assert_eq!(failure, JobFailure::Unschedulable { index: 1, message: "no node".to_owned() });
