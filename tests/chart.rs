@@ -38,6 +38,7 @@ use kube::{
     Api, Client, Config, Resource, ResourceExt,
     api::{ListParams, LogParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    runtime::wait::await_condition,
 };
 use serde_json::json;
 use shop::{Shop, spec, stage, with};
@@ -249,6 +250,11 @@ async fn load_in_pods_needs_no_right_that_the_chart_does_not_give() {
     let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}});
     let quota: ResourceQuota = serde_json::from_value(quota).unwrap();
     shop.api().create(&PostParams::default(), &quota).await.unwrap();
+    let in_force = |quota: Option<&ResourceQuota>| {
+        quota.and_then(|quota| quota.status.as_ref()).is_some_and(|status| status.hard.is_some())
+    };
+    let waited = tokio::time::timeout(shop::PATIENCE, await_condition(shop.api(), "few", in_force)).await;
+    waited.expect("it gets in force").expect("a watch");
     request.attempt.number = 2;
     let failure = jobs.run_indexed(&namespace, &request).await.unwrap_err();
     assert!(

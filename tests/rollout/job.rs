@@ -4,13 +4,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cutover::{
-    api::SecretKeyReference,
+    api::{DatabaseRolloutSpec, SecretKeyReference},
+    checks::ClusterView,
     cluster::{
-        Namespace,
+        ClusterReader, Namespace,
         job::{FrameFault, JobFailure, JobRequest, Jobs, PodSettings, frame},
     },
     engine::{AttemptId, AttemptScope},
 };
+use futures::StreamExt;
 use k8s_openapi::{
     api::{
         batch::v1::Job,
@@ -21,12 +23,15 @@ use k8s_openapi::{
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
-    runtime::wait::await_condition,
+    runtime::{WatchStreamExt, wait::await_condition, watcher},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::{cluster, shop::PATIENCE};
+use crate::{
+    cluster,
+    shop::{self, PATIENCE},
+};
 
 type Outcome = Result<Vec<Vec<u8>>, JobFailure>;
 
@@ -107,28 +112,44 @@ impl Yard {
         self.run(request).await.expect_err("there is no result")
     }
 
+    /// A quota, in force.
+    async fn limit(&self, name: &str, hard: Value) {
+        let quota = json!({"metadata": {"name": name}, "spec": {"hard": hard}});
+        create::<ResourceQuota>(&self.namespace, quota).await;
+        let in_force = |quota: Option<&ResourceQuota>| {
+            quota.and_then(|quota| quota.status.as_ref()).is_some_and(|status| status.hard.is_some())
+        };
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api(), name, in_force)).await;
+        waited.expect("it gets in force").expect("a watch");
+    }
+
     async fn job(&self) -> Job {
         let mut jobs = self.api::<Job>().list(&ListParams::default()).await.unwrap().items;
         jobs.pop().expect("a Job")
     }
 
-    /// Waits until that many pods run, and gives one of them.
-    async fn running(&self, count: usize) -> Pod {
-        let waited = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let pods = self.pods().await;
-                let mut running = pods.into_iter().filter(|pod| {
-                    pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")
-                        && pod.metadata.deletion_timestamp.is_none()
-                });
-                let first = running.next();
-                if let Some(pod) = first.filter(|_| running.count() + 1 >= count) {
-                    return pod;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+    /// Waits until that many pods are as described, and gives one of them.
+    async fn until(&self, count: usize, is_so: impl Fn(&Pod) -> bool) -> Pod {
+        let mut events =
+            std::pin::pin!(watcher(self.api::<Pod>(), watcher::Config::default()).applied_objects());
+        let mut found = BTreeMap::new();
+        let watch = async {
+            while found.len() < count {
+                let pod = events.next().await.expect("a watch").expect("a pod");
+                found.insert(pod.name_any(), pod);
+                found.retain(|_, pod| is_so(pod));
             }
-        });
-        waited.await.expect("they run")
+        };
+        tokio::time::timeout(PATIENCE, watch).await.expect("pods as described");
+        found.pop_first().expect("at least one").1
+    }
+
+    async fn running(&self, count: usize) -> Pod {
+        let is_running = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+        };
+        self.until(count, is_running).await
     }
 
     async fn pods(&self) -> Vec<Pod> {
@@ -307,8 +328,7 @@ async fn an_index_that_somebody_took_away_leaves_no_result() {
 #[tokio::test]
 async fn a_quota_for_pods_refuses_the_load_before_it_begins() {
     let yard = Yard::open("quota").await;
-    let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}});
-    create::<ResourceQuota>(&yard.namespace, quota).await;
+    yard.limit("few", json!({"pods": "1"})).await;
     let failure = yard.fails(yard.request(STAY, 3)).await;
     assert!(
         matches!(&failure, JobFailure::PodsRefused { message } if message.contains("exceeded quota: few"))
@@ -319,8 +339,7 @@ async fn a_quota_for_pods_refuses_the_load_before_it_begins() {
 #[tokio::test]
 async fn a_quota_for_jobs_refuses_the_load_in_the_words_of_the_api_server() {
     let yard = Yard::open("quota-jobs").await;
-    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}});
-    create::<ResourceQuota>(&yard.namespace, quota).await;
+    yard.limit("none", json!({"count/jobs.batch": "0"})).await;
     let failure = yard.fails(yard.request(STAY, 1)).await;
     assert!(
         matches!(&failure, JobFailure::Refused { message, .. } if message.contains("exceeded quota: none"))
@@ -334,18 +353,7 @@ async fn pods_meet_the_restricted_standard_and_those_that_do_not_are_refused() {
     let own_network = PodSettings { host_network: false, ..settings() };
     let yard = Yard::open_labelled("restricted", restricted.clone(), own_network).await;
     let run = yard.spawn(yard.request(STAY, 1));
-    let created = |job: Option<&Job>| {
-        job.and_then(|job| job.status.as_ref()).is_some_and(|status| status.active == Some(1))
-    };
-    let name = loop {
-        let jobs = yard.api::<Job>().list(&ListParams::default()).await.unwrap().items;
-        if let Some(job) = jobs.first() {
-            break job.name_any();
-        }
-        tokio::task::yield_now().await;
-    };
-    let waited = tokio::time::timeout(PATIENCE, await_condition(yard.api::<Job>(), &name, created)).await;
-    waited.expect("the pod is admitted").unwrap();
+    yard.until(1, |_| true).await;
     run.abort();
     yard.close().await;
 
@@ -416,6 +424,24 @@ async fn an_attempt_that_is_dropped_takes_its_job_and_its_pods_with_it() {
     let cut_short = yard.jobs.run_indexed(&yard.namespace, &request);
     let polled = tokio::time::timeout(Duration::from_millis(1), cut_short).await;
     assert!(polled.is_err());
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_load_of_ours_is_not_taken_for_an_application_that_still_uses_legacy() {
+    let yard = Yard::open("unused").await;
+    let secret = json!({"metadata": {"name": "old"}, "stringData": {"uri": "canary"}});
+    create::<Secret>(&yard.namespace, secret).await;
+    let mut request = yard.request(STAY, 1);
+    let reference = SecretKeyReference { name: "old".to_owned(), key: "uri".to_owned() };
+    request.secret_env = vec![("CUTOVER_LEGACY_URI".to_owned(), reference)];
+    let run = yard.spawn(request);
+    yard.running(1).await;
+    let spec: DatabaseRolloutSpec = from(shop::spec(&[shop::stage("Deployment", "api")]));
+    let reader = ClusterReader::new(yard.namespace.clone(), &spec, &spec.stages[0]);
+    let references = reader.legacy_references().await.unwrap().unwrap();
+    assert_eq!((references.looked_at, references.found), (2, Vec::new()), "the Job and its pod");
+    run.abort();
     yard.close().await;
 }
 
