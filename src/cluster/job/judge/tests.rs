@@ -97,11 +97,12 @@ fn why_a_pod_ended_is_told_in_kubernetes_own_terms() {
         JobFailure::Evicted { index: 1, reason: "Evicted".to_owned() }
     );
     assert_eq!(failed(of(&job(None), &[ended(0, 137, "OOMKilled")])), JobFailure::OutOfMemory { index: 0 });
-    assert_eq!(failed(of(&job(None), &[leaving(plain(1, "Running"))])), JobFailure::PodDeleted { index: 1 });
-    assert_eq!(
-        failed(of(&job(None), &[leaving(ended(1, 137, "Error"))])),
-        JobFailure::PodDeleted { index: 1 }
-    );
+    let deleted = JobFailure::PodDeleted { index: 1 };
+    for pod in [leaving(plain(1, "Running")), leaving(ended(1, 137, "Error"))] {
+        assert_eq!(of(&job(None), std::slice::from_ref(&pod)), Judgement::Unexplained(deleted.clone()));
+        let told = job(Some(("FailureTarget", "BackoffLimitExceeded")));
+        assert_eq!(failed(of(&told, &[pod])), deleted);
+    }
     let by_itself =
         Judgement::FailedPod { pod: "pod-1".to_owned(), index: 1, reason: "exit code 3".to_owned() };
     let told = job(Some(("FailureTarget", "BackoffLimitExceeded")));
