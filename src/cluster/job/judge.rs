@@ -15,13 +15,9 @@ const INDEX_ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
 /// Longest words of Kubernetes that are passed on.
 const WORDS_MAX_CHARS: usize = 300;
 /// What a container waits for and does not get by waiting.
-const HOPELESS: [&str; 5] = [
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-];
+const HOPELESS: [&str; 2] = ["InvalidImageName", "ErrImageNeverPull"];
+/// What every container waits for at first, and tells nothing.
+const USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// What was seen.
 pub(super) struct Seen<'a> {
@@ -191,7 +187,9 @@ fn complete(seen: &Seen) -> Judgement {
 
 /// What will not get better, and from the load's begin on also what only was not there in time.
 fn hopeless(seen: &Seen) -> Option<JobFailure> {
-    if let Some(failure) = seen.pods.iter().find_map(|pod| unstartable(pod)) {
+    // A pull, or a Secret that the node does not have yet, is tried again and may still come in time.
+    let is_told = |reason: &str| HOPELESS.contains(&reason) || seen.has_begun && !USUAL.contains(&reason);
+    if let Some(failure) = seen.pods.iter().find_map(|pod| unstartable(pod, is_told)) {
         return Some(failure);
     }
     let is_there = |pod: &Pod| matches!(phase(pod), "Running" | "Succeeded");
@@ -208,9 +206,9 @@ fn hopeless(seen: &Seen) -> Option<JobFailure> {
     Some(seen.pods.iter().find_map(|pod| unscheduled(pod)).unwrap_or(not_started))
 }
 
-fn unstartable(pod: &Pod) -> Option<JobFailure> {
+fn unstartable(pod: &Pod, is_told: impl Fn(&str) -> bool) -> Option<JobFailure> {
     let waiting = containers(pod).find_map(|status| status.state.as_ref()?.waiting.as_ref())?;
-    let reason = waiting.reason.clone().filter(|reason| HOPELESS.contains(&reason.as_str()))?;
+    let reason = waiting.reason.clone().filter(|reason| is_told(reason))?;
     let message = clip(waiting.message.as_deref().unwrap_or_default(), WORDS_MAX_CHARS);
     Some(JobFailure::Unstartable { index: index(pod)?, reason, message })
 }

@@ -151,8 +151,14 @@ fn what_cannot_get_better_is_not_awaited() {
             JobFailure::Unstartable { index: 0, reason: reason.to_owned(), message: "words".to_owned() };
         assert_eq!(failed(at(false, None, &job(None), &[waiting])), expected);
     }
-    let pulling = with_state(0, "Pending", &json!({"waiting": {"reason": "ContainerCreating"}}));
-    assert_eq!(at(false, None, &job(None), &[pulling]), Judgement::NotYet);
+    for (reason, told) in
+        [("ImagePullBackOff", true), ("CreateContainerConfigError", true), ("ContainerCreating", false)]
+    {
+        let waiting = [with_state(0, "Pending", &json!({"waiting": {"reason": reason}}))];
+        assert_eq!(at(false, None, &job(None), &waiting), Judgement::NotYet);
+        let failure = failed(at(true, None, &job(None), &waiting));
+        assert_eq!(matches!(failure, JobFailure::Unstartable { .. }), told, "{failure}");
+    }
     let quota = Some("Error creating: pods \"x\" is forbidden: exceeded quota");
     assert!(matches!(failed(at(false, quota, &job(None), &[])), JobFailure::PodsRefused { .. }));
 }
