@@ -20,16 +20,25 @@ mod postgres;
 #[allow(dead_code, reason = "shared with other tests")]
 mod shop;
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use cutover::api::Phase;
+use cutover::{
+    api::Phase,
+    cluster::{
+        Namespace,
+        job::{JobFailure, JobRequest, Jobs, PodSettings, frame},
+    },
+    engine::{AttemptId, AttemptScope},
+};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    core::v1::Pod,
+    core::v1::{ConfigMap, Pod, ResourceQuota},
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Client, Config, Resource, ResourceExt,
     api::{ListParams, LogParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::wait::await_condition,
 };
 use serde_json::json;
 use shop::{Shop, spec, stage, with};
@@ -162,6 +171,10 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("list", "apps", "deployments"),
         ("list", "", "pods"),
         ("list", "batch", "jobs"),
+        ("create", "batch", "jobs"),
+        ("delete", "batch", "jobs"),
+        ("watch", "", "pods"),
+        ("get", "", "pods/log"),
         ("list", "batch", "cronjobs"),
         ("list", "autoscaling", "horizontalpodautoscalers"),
     ];
@@ -181,7 +194,8 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("delete", "apps", "deployments"),
         ("create", "apps", "deployments"),
         ("patch", "batch", "cronjobs"),
-        ("create", "batch", "jobs"),
+        ("patch", "batch", "jobs"),
+        ("update", "batch", "jobs"),
         ("patch", "autoscaling", "horizontalpodautoscalers"),
         ("update", "cutover.dev", "databaserollouts"),
         ("patch", "cutover.dev", "databaserollouts"),
@@ -193,6 +207,63 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
     shop.close().await;
 }
 
+/// A client with the operator's rights.
+async fn as_operator(namespace: &str) -> Client {
+    let mut kubeconfig = Kubeconfig::read_from(cluster::kubeconfig()).unwrap();
+    for named in &mut kubeconfig.auth_infos {
+        let account = format!("system:serviceaccount:{namespace}:cutover");
+        named.auth_info.as_mut().unwrap().impersonate = Some(account);
+    }
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    Client::try_from(config).unwrap()
+}
+
+#[tokio::test]
+async fn load_in_pods_needs_no_right_that_the_chart_does_not_give() {
+    let shop = Shop::open_without_operator("job-rights", &[]).await;
+    install(&shop.namespace);
+    let namespace = Namespace { client: as_operator(&shop.namespace).await, name: shop.namespace.clone() };
+    let image = PodSettings { image: "sh:dev".to_owned(), host_network: true, ..PodSettings::default() };
+    let jobs = Jobs::new(Some(image));
+    let map = serde_json::from_value(json!({"metadata": {"name": "owner"}})).unwrap();
+    let owner: ConfigMap = shop.api().create(&PostParams::default(), &map).await.unwrap();
+    let uid = owner.uid().unwrap();
+    let mut framed = Vec::new();
+    frame::write(&mut framed, &format!("{uid}/baseline//1"), 0, b"result").unwrap();
+    let mut request = JobRequest {
+        rollout: "shop".to_owned(),
+        rollout_uid: uid,
+        owner: owner.owner_ref(&()).unwrap(),
+        attempt: AttemptId { scope: AttemptScope::Baseline, number: 1 },
+        args: vec!["-c".to_owned(), "printf '%s' \"$FRAME\"".to_owned()],
+        env: vec![("FRAME".to_owned(), String::from_utf8(framed).unwrap())],
+        secret_env: Vec::new(),
+        files: Vec::new(),
+        parallelism: 1,
+        resources: None,
+        deadline: Duration::from_secs(60),
+    };
+    assert_eq!(jobs.run_indexed(&namespace, &request).await.unwrap(), [b"result"]);
+    jobs.remove_leftovers(&namespace.client, std::slice::from_ref(&namespace.name)).await;
+
+    // Why pods are missing is to be told, too.
+    let quota = json!({"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}});
+    let quota: ResourceQuota = serde_json::from_value(quota).unwrap();
+    shop.api().create(&PostParams::default(), &quota).await.unwrap();
+    let in_force = |quota: Option<&ResourceQuota>| {
+        quota.and_then(|quota| quota.status.as_ref()).is_some_and(|status| status.hard.is_some())
+    };
+    let waited = tokio::time::timeout(shop::PATIENCE, await_condition(shop.api(), "few", in_force)).await;
+    waited.expect("it gets in force").expect("a watch");
+    request.attempt.number = 2;
+    let failure = jobs.run_indexed(&namespace, &request).await.unwrap_err();
+    assert!(
+        matches!(&failure, JobFailure::PodsRefused { message } if message.contains("exceeded quota: few")),
+        "{failure}"
+    );
+    shop.close().await;
+}
+
 #[test]
 fn the_chart_is_clean_to_helms_own_eye_and_refuses_values_that_do_not_exist() {
     helm(&["lint", "--strict", CHART]);
@@ -201,6 +272,12 @@ fn the_chart_is_clean_to_helms_own_eye_and_refuses_values_that_do_not_exist() {
     assert_eq!(rendered.matches("\nkind: Role\n").count(), 2, "a Role a namespace");
     assert!(!rendered.contains("ClusterRole"), "rights in the whole cluster");
     assert!(rendered.contains("readOnlyRootFilesystem: true") && rendered.contains("runAsNonRoot: true"));
+    assert!(rendered.contains("name: CUTOVER_IMAGE\n          value: \"cutover:"));
+    assert!(rendered.contains("resources: [pods/log]"));
+    let without = helm(&["template", "cutover", CHART, "--set", "rbac.loadJobs=false"]);
+    for right in ["resources: [pods/log]", "verbs: [create, get, delete]", "verbs: [watch]"] {
+        assert!(!without.contains(right), "{right}");
+    }
     let refused = std::panic::catch_unwind(|| helm(&["template", "cutover", CHART, "--set", "imagge.tag=x"]));
     assert!(refused.is_err());
 }

@@ -30,6 +30,8 @@ mod checks;
 mod commands;
 #[path = "rollout/crash.rs"]
 mod crash;
+#[path = "rollout/job.rs"]
+mod job;
 #[path = "rollout/life.rs"]
 mod life;
 #[path = "rollout/live.rs"]

@@ -13,7 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::logging;
-use crate::{controller, serve};
+use crate::{
+    cluster::job::{Jobs, PodSettings},
+    controller, serve,
+};
 
 /// The libraries say nothing that concerns a rollout below a warning; `tokio_postgres` would even print statements.
 const DEFAULT_LOG: &str = "info,kube_runtime=warn,kube_client=warn,tokio_postgres=warn";
@@ -41,6 +44,27 @@ pub(super) struct Options {
     /// How to log.
     #[arg(long, env = "CUTOVER_LOG_FORMAT", value_enum, default_value_t = logging::Format::Json)]
     log_format: logging::Format,
+    /// The image that this runs from, for the pods of load with `parallelism`. Left out: such load is refused.
+    #[arg(long, env = "CUTOVER_IMAGE")]
+    image: Option<String>,
+    /// A Secret that those pods pull it with; may be repeated, or separated by commas.
+    #[arg(long = "image-pull-secret", env = "CUTOVER_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    image_pull_secrets: Vec<String>,
+    /// Give those pods their node's network.
+    #[arg(long, env = "CUTOVER_HOST_NETWORK")]
+    host_network: bool,
+}
+
+impl Options {
+    fn jobs(&self) -> Jobs {
+        let image = self.image.clone().filter(|image| !image.is_empty());
+        let pull_secrets = self.image_pull_secrets.iter().filter(|name| !name.is_empty()).cloned();
+        Jobs::new(image.map(|image| PodSettings {
+            image,
+            image_pull_secrets: pull_secrets.collect(),
+            host_network: self.host_network,
+        }))
+    }
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
@@ -53,7 +77,7 @@ async fn operate(options: &Options) -> anyhow::Result<()> {
     let client = client(options).await?;
     let namespaces: Vec<String> =
         options.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
-    let context = Arc::new(controller::Context::new(client.clone(), namespaces.len().max(1)));
+    let context = Arc::new(controller::Context::new(client.clone(), namespaces.len().max(1), options.jobs()));
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let server = serve::serve(options.listen, context.clone(), stop.clone().cancelled_owned());

@@ -8,6 +8,7 @@ mod copy;
 mod error;
 mod events;
 pub mod execute;
+pub mod job;
 mod objects;
 mod patch;
 mod pods;

@@ -15,13 +15,15 @@ use kube::{
 };
 
 use super::{attempts::Attempts, metrics::Metrics};
-use crate::cluster::{Events, FIELD_MANAGER, Retries};
+use crate::cluster::{Events, FIELD_MANAGER, Retries, job::Jobs};
 
 /// What all reconciliations of a process share. None of it is needed to go on after a restart.
 pub struct Context {
     pub(super) client: Client,
     pub(super) events: Events,
     pub(super) attempts: Attempts,
+    /// The Jobs of attempts.
+    pub(super) jobs: Jobs,
     /// Figures for `/metrics`.
     pub metrics: Metrics,
     troubles: Mutex<HashMap<String, Trouble>>,
@@ -41,13 +43,14 @@ struct Trouble {
 impl Context {
     /// A context for `watches` watches, one a namespace. Needs a runtime: it starts the telling of events.
     #[must_use]
-    pub fn new(client: Client, watches: usize) -> Self {
+    pub fn new(client: Client, watches: usize, jobs: Jobs) -> Self {
         let reporter =
             Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
         Self {
             events: Events::start(Recorder::new(client.clone(), reporter)),
             client,
             attempts: Attempts::default(),
+            jobs,
             metrics: Metrics::default(),
             troubles: Mutex::default(),
             watches,

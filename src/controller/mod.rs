@@ -33,6 +33,8 @@ use crate::api::DatabaseRollout;
 const CONCURRENCY: u16 = 8;
 /// How soon the attempts of a deleted rollout end.
 const LOOK_FOR_DELETED: Duration = Duration::from_secs(2);
+/// Longest that the end of the process waits for the Jobs of its attempts to be deleted; Kubernetes gives a pod 30 s to end.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the operator until `shutdown` is done.
 ///
@@ -44,17 +46,24 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
 ) {
     let apis: Vec<Api<DatabaseRollout>> = if namespaces.is_empty() {
-        vec![Api::all(client)]
+        vec![Api::all(client.clone())]
     } else {
         namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
     };
     let (controllers, stores): (Vec<_>, Vec<_>) =
         apis.into_iter().map(|api| watch(api, &context, shutdown.clone())).unzip();
+    // Nothing waits for this: a Job of a lost attempt ends by its own deadline, too.
+    let leftovers = async {
+        context.jobs.remove_leftovers(&client, namespaces).await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = futures::future::join_all(controllers) => {}
         () = forget_what_is_gone(&stores, &context) => {}
+        () = leftovers => {}
     }
     context.attempts.stop_all();
+    context.jobs.settle(SETTLE_TIMEOUT).await;
 }
 
 fn watch(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds cutover and the sample application, and gives them to the local
-# cluster in a folder as the images cutover:dev and shop:dev.
+# cluster in a folder as the images cutover:dev and shop:dev, and a shell as sh:dev.
 set -euo pipefail
 
 if (($# != 1)); then
@@ -18,3 +18,5 @@ load() { # name, executable
 }
 load cutover:dev "$target/debug/cutover"
 load shop:dev "$target/debug/examples/shop"
+# For tests of Jobs, whose pods do what a test writes.
+load sh:dev /bin/sh /bin/sleep

@@ -7,6 +7,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "cutover.image" -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+
 {{- define "cutover.selectorLabels" -}}
 app.kubernetes.io/name: cutover
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -3,7 +3,7 @@
 //! Looks at pod templates (Deployments, `StatefulSets`, `DaemonSets`, Jobs, `CronJobs`) and at pods as they are, for every
 //! field by which a pod gets at a Secret's content: the environment and all kinds of volumes. Not `imagePullSecrets`,
 //! which hold no connection. What has run to its end will not read it again and does not count; neither does a pod whose
-//! owner is named already. Objects of other kinds, such as custom resources, are not looked at.
+//! owner is named already, nor a load of cutover's own. Objects of other kinds, such as custom resources, are not looked at.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     checks::SecretReferences,
-    cluster::{ClusterError, Namespace, call},
+    cluster::{ClusterError, Namespace, call, job},
 };
 
 /// Objects of one kind in one answer of the API server.
@@ -50,7 +50,8 @@ pub(super) async fn find(namespace: &Namespace, secret: &str) -> Result<SecretRe
         loop {
             let page = call(attempted.as_str(), api.list(&params)).await?;
             seen += page.items.len();
-            for object in page.items.iter().filter(|object| !is_finished(kind, &object.data)) {
+            let counts = |object: &&DynamicObject| !is_finished(kind, &object.data) && !job::is_load(*object);
+            for object in page.items.iter().filter(counts) {
                 let Some(places) = places(object, pod_spec, secret) else { continue };
                 if !owner(object).is_some_and(|owner| named.contains(&owner)) {
                     references.found.push((format!("{kind}/{}", object.name_any()), places));
