@@ -68,19 +68,20 @@ async fn rows_of_which_one_value_differs_are_named_and_the_value_is_not() {
 
 /// Of each kind sixteen tables of two rows: a sum may be the same by chance. `change` changes both rows.
 async fn assert_every_change_is_seen(cases: &[(&str, [&str; 2], &str)]) {
-    let (mut tables, mut changes) = (String::new(), String::new());
+    let (mut tables, mut changes) = (Vec::new(), Vec::new());
     for (case, (columns, [one, other], change)) in cases.iter().enumerate() {
         for number in 0..16 {
             let table = format!("t{case}_{number}");
             let salted = |row: &str| row.replace('%', &number.to_string());
             let (one, other) = (salted(one), salted(other));
-            tables.push_str(&format!(
-                "CREATE TABLE {table} (id {columns}); INSERT INTO {table} VALUES (1, {one}), (2, {other});"
-            ));
-            changes.push_str(&format!("UPDATE {table} t SET {change} FROM {table} o WHERE o.id = 3 - t.id;"));
+            let create = format!("CREATE TABLE {table} (id {columns});");
+            let insert = format!("INSERT INTO {table} VALUES (1, {one}), (2, {other});");
+            let update = format!("UPDATE {table} t SET {change} FROM {table} o WHERE o.id = 3 - t.id;");
+            tables.extend([create, insert]);
+            changes.push(update);
         }
     }
-    let report = compare(&tables, "", &changes).await;
+    let report = compare(&tables.concat(), "", &changes.concat()).await;
     let seen = of_kind(&report, "rows-differ");
     for (case, of_case) in cases.iter().enumerate() {
         let seen = seen.iter().filter(|finding| finding.object.starts_with(&format!("public.t{case}_")));
