@@ -49,7 +49,7 @@ pub(super) async fn range(
         let [legacy, candidate] = &digests_of_it;
         let larger = if legacy.rows >= candidate.rows { LEGACY } else { CANDIDATE };
         let rows = digests_of_it[larger].rows;
-        run.pace.wait_for(rows).await;
+        run.pace.go_ahead_with(rows).await;
         let found = if rows <= LEAF_ROWS { leaf(run, open, &part).await? } else { None };
         let found = if let Some(found) = found {
             found
@@ -97,7 +97,7 @@ async fn split(
             continue;
         }
         let piece = Range { after: after.clone(), up_to: up_to.clone() };
-        run.pace.wait_for(step).await;
+        run.pace.go_ahead_with(step).await;
         let of_it = digests(run, &open.subject, &piece).await?;
         if of_it[LEGACY] != of_it[CANDIDATE] {
             pieces.push((piece, of_it));
@@ -123,7 +123,7 @@ async fn leaf(run: &Run<'_>, open: &mut Open, part: &Range) -> Result<Option<usi
 /// Finds the differing rows of a table that can't be followed along its key: those of as many differing buckets as
 /// can be fetched. The other buckets are in doubt as a whole.
 pub(super) async fn buckets(run: &Run<'_>, open: &mut Open, rows: u64) -> Result<(), Loss> {
-    run.pace.wait_for(rows).await;
+    run.pace.go_ahead_with(rows).await;
     let buckets = (rows / BUCKET_ROWS).next_power_of_two().clamp(1, BUCKETS_MAX);
     let ask = |side| {
         let statement = open.subject.buckets(side, buckets);
@@ -151,7 +151,7 @@ pub(super) async fn buckets(run: &Run<'_>, open: &mut Open, rows: u64) -> Result
         .collect();
     let is_all = some.len() == all;
     if !some.is_empty() {
-        run.pace.wait_for(rows).await;
+        run.pace.go_ahead_with(rows).await;
         let ask = |side| {
             let statement = open.subject.bucket_rows(side, buckets, &some, FETCHED_MAX);
             async move { run.whole(side, &statement).await }

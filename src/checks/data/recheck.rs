@@ -76,7 +76,7 @@ async fn look(run: &Run<'_>, open: &mut Open) -> Result<(), Loss> {
     let positions: Vec<usize> =
         (0..open.suspects.len()).filter(|index| !open.suspects[*index].doubt.is_settled()).collect();
     for some in positions.chunks(KEYS_AT_ONCE) {
-        run.pace.wait_for(u64::try_from(some.len()).unwrap_or(u64::MAX)).await;
+        run.pace.go_ahead_with(u64::try_from(some.len()).unwrap_or(u64::MAX)).await;
         let keys: Vec<&Key> = some.iter().map(|index| &open.suspects[*index].key).collect();
         let ask = |side| {
             let statement = open.subject.named(side, &keys, FETCHED_MAX);
