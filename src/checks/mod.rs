@@ -51,7 +51,7 @@ pub use cluster::{Capacity, ClusterView, NoCluster, SecretReferences, Size, Work
 use finding::Findings;
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Severity};
 pub use pool::{Spare, spare_connections};
-pub use progress::Progress;
+pub use progress::{Progress, Step};
 use trouble::Trouble;
 
 /// Longest that a step of connecting may take, whatever the check's timeout.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::api::{AcceptedFinding, PrivilegesCheck};
 
+mod bodies;
 mod objects;
 mod role;
 
@@ -29,6 +30,8 @@ pub(super) const KINDS: &[FindingKind] = &[
     role::EXPIRING,
     role::MEMBERSHIP_MISSING,
     role::MEMBERSHIP_ADDED,
+    bodies::VIEW,
+    bodies::DEFINER,
 ];
 
 /// Most bytes of an answer: 300,000 objects with long names.
@@ -71,6 +74,7 @@ pub(super) async fn ask(question: &PrivilegesCheck, asking: &Asking<'_>) -> Resu
             objects = objects.max(objects::compare(role, &legacy, &candidate, &mut found).await?);
         }
     }
+    bodies::compare(&roles, &legacy, &candidate, &mut found).await?;
     tokio::join!(legacy.end(), candidate.end());
     let plural = if roles.len() == 1 { "" } else { "s" };
     found.findings.shrink(FINDINGS_MAX);

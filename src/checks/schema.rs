@@ -10,6 +10,7 @@ mod comparison;
 mod constraints;
 mod family;
 mod functions;
+mod objects;
 mod publications;
 mod relations;
 mod sequences;
@@ -23,7 +24,7 @@ use comparison::Comparison;
 use side::Side;
 
 use super::{Answer, Asking, FindingKind, Trouble};
-use crate::api::SchemaCheck;
+use crate::api::{SchemaCheck, Verdict};
 
 /// What it can find.
 pub(super) const KINDS: &[FindingKind] = &[
@@ -111,8 +112,14 @@ pub(super) const KINDS: &[FindingKind] = &[
     types::DOMAIN,
     types::LABELS,
     types::LABEL_ORDER,
-    types::OBJECT_MISSING,
-    types::OBJECT_EXTRA,
+    objects::MISSING,
+    objects::EXTRA,
+    objects::OBJECT,
+    objects::SERVER,
+    objects::MAPPING_MISSING,
+    objects::MAPPING_EXTRA,
+    objects::MAPPING,
+    objects::MAPPING_UNSEEN,
     publications::MISSING,
     publications::EXTRA,
     publications::PUBLICATION,
@@ -130,7 +137,13 @@ pub(super) async fn ask(question: &SchemaCheck, asking: &Asking<'_>) -> Result<A
         Side::begin("legacy", asking, asking.legacy()?, &question.schemas),
         Side::begin("candidate", asking, asking.candidate()?, &question.schemas),
     )?;
-    let (found, tables) = Comparison::new(&legacy, &candidate).run(question, asking).await?;
+    let compared = Comparison::new(&legacy, &candidate).run(question, asking).await?;
     tokio::join!(legacy.reading.end(), candidate.reading.end());
-    Ok(asking.conclude(found, &format!("{tables} tables")))
+    let mut answer = asking.conclude(compared.found, &format!("{} tables", compared.tables));
+    if compared.is_legacy_empty && answer.verdict != Verdict::Fail {
+        answer.verdict = Verdict::Inconclusive;
+        answer.message =
+            format!("legacy has no object to compare; is it the right database? {}", answer.message);
+    }
+    Ok(answer)
 }

@@ -102,7 +102,7 @@ pub enum ConnectCause {
     #[error("no answer within {}", crate::duration::format(*.0))]
     TimedOut(Duration),
     /// The name does not resolve.
-    #[error("the host name does not resolve; check the host in the Secret and the cluster's DNS")]
+    #[error("the host name does not resolve; check the host in the connection URI, and DNS")]
     NameNotFound,
     /// Nothing listens.
     #[error(
@@ -127,7 +127,7 @@ pub enum ConnectCause {
     #[error("{0}")]
     TlsHandshake(&'static str),
     /// The server wants a password.
-    #[error("the server asks for a password, and the connection URI in the Secret has none")]
+    #[error("the server asks for a password, and the connection URI has none")]
     NoPassword,
     /// Kerberos, a wrong SCRAM signature, and so on.
     #[error(

@@ -84,9 +84,11 @@ impl ErrorClass {
         match self {
             Self::Connection => "the connection was lost, or the server does not speak PostgreSQL's protocol",
             Self::Authentication => {
-                "the server refused the login: check the user and password in the Secret, and pg_hba.conf"
+                "the server refused the login: check the user and password in the connection URI, and pg_hba.conf"
             }
-            Self::NoSuchDatabase => "the database does not exist on the server: check its name in the Secret",
+            Self::NoSuchDatabase => {
+                "the database does not exist on the server: check its name in the connection URI"
+            }
             Self::TooManyConnections => {
                 "the server has no connection left: raise its limit, or lower the pools that use it"
             }

@@ -116,7 +116,7 @@ async fn a_wrong_password_fails_in_authentication() {
     let result = connectivity(database.target_with_password("canary of another mine")).await;
     assert_fails(&result, &["authentication failed", "28P01", "check the user and password"]);
     let result = connectivity(database.target_with_password("")).await;
-    assert_fails(&result, &["authentication failed", "the connection URI in the Secret has none"]);
+    assert_fails(&result, &["authentication failed", "the connection URI has none"]);
 }
 
 #[tokio::test]

@@ -337,3 +337,49 @@ async fn more_memberships_than_can_be_compared_are_an_error() {
     assert!(report.message.starts_with("candidate: "), "{}", report.message);
     assert!(report.message.contains("more than 1000 roles"), "{}", report.message);
 }
+
+/// A role of its own on each side, which all databases of the server share.
+fn keeper(rest: &str) -> String {
+    format!("CREATE ROLE {{owner}}_keeper; GRANT USAGE, CREATE ON SCHEMA public TO {{owner}}_keeper; {rest}")
+}
+
+#[tokio::test]
+async fn a_view_whose_owner_may_not_read_what_it_shows_fails() {
+    let view = keeper(
+        "CREATE TABLE orders (id int, note text); CREATE TABLE public.\"Order lines\" (id int);
+         GRANT SELECT (id) ON orders TO {owner}_keeper; GRANT SELECT ON \"Order lines\" TO {owner}_keeper;
+         SET ROLE {owner}_keeper; CREATE VIEW v AS SELECT o.id FROM orders o JOIN \"Order lines\" l USING (id);
+         GRANT SELECT ON v TO {owner}; RESET ROLE;",
+    );
+    assert_passes(&compared(&view, "", "").await);
+    for lost in ["SELECT (id) ON orders", "SELECT ON \"Order lines\""] {
+        let report = compared(&view, "", &format!("REVOKE {lost} FROM {{owner}}_keeper")).await;
+        let finding = assert_only(&report, Verdict::Fail, "view-owner-lacks-privilege", "public.v");
+        let relation = if lost.contains("Order") { "public.\"Order lines\"" } else { "public.orders" };
+        assert_eq!(finding.evidence["unreadable"], relation);
+        // Where legacy has the same fault nothing is lost.
+        assert_passes(&compared(&format!("{view} REVOKE {lost} FROM {{owner}}_keeper"), "", "").await);
+    }
+    let invoker =
+        "ALTER VIEW v SET (security_invoker = on); GRANT SELECT ON orders, \"Order lines\" TO {owner};";
+    let report =
+        compared(&format!("{view} {invoker}"), "", "REVOKE SELECT (id) ON orders FROM {owner}_keeper").await;
+    assert_passes(&report);
+}
+
+#[tokio::test]
+async fn a_security_definer_function_whose_owner_may_do_less_warns() {
+    let function = keeper(
+        "CREATE TABLE orders (id int); GRANT SELECT, DELETE ON orders TO {owner}_keeper; SET ROLE {owner}_keeper;
+         CREATE FUNCTION f(int) RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'; RESET ROLE;",
+    );
+    assert_passes(&compared(&function, "", "").await);
+    let report = compared(&function, "", "REVOKE DELETE ON orders FROM {owner}_keeper").await;
+    let finding =
+        assert_only(&report, Verdict::Warn, "definer-lacks-privilege", "function public.f(integer)");
+    assert!(finding.message.contains("DELETE on public.orders"), "{}", finding.message);
+    let invoker = "ALTER FUNCTION f(int) SECURITY INVOKER;";
+    let report =
+        compared(&format!("{function} {invoker}"), "", "REVOKE DELETE ON orders FROM {owner}_keeper").await;
+    assert_passes(&report);
+}

@@ -17,6 +17,8 @@ mod columns;
 mod constraints;
 #[path = "schema/equal.rs"]
 mod equal;
+#[path = "schema/objects.rs"]
+mod objects;
 #[path = "schema/sequences.rs"]
 mod sequences;
 #[path = "schema/tables.rs"]
@@ -52,9 +54,14 @@ async fn warns(both: &str, legacy: &str, candidate: &str, kind: &str, object: &s
     assert_only(&report(both, legacy, candidate).await, Verdict::Warn, kind, object).clone()
 }
 
+/// Beside a table that both sides have: a legacy database without any object is no pass.
+async fn report_of_some(both: &str, legacy: &str, candidate: &str) -> CheckReport {
+    report(&format!("CREATE TABLE something_else (); {both}"), legacy, candidate).await
+}
+
 /// The check passes, and says so much.
 async fn notes(both: &str, legacy: &str, candidate: &str, kind: &str, object: &str) -> Finding {
-    let report = report(both, legacy, candidate).await;
+    let report = report_of_some(both, legacy, candidate).await;
     assert_eq!(report.verdict, Verdict::Pass, "{}", report.message);
     let found = of_kind(&report, kind);
     let [finding] = found.as_slice() else {
@@ -66,7 +73,7 @@ async fn notes(both: &str, legacy: &str, candidate: &str, kind: &str, object: &s
 
 /// Nothing at all is found.
 async fn equal(both: &str, legacy: &str, candidate: &str) {
-    let report = report(both, legacy, candidate).await;
+    let report = report_of_some(both, legacy, candidate).await;
     assert_eq!(report.verdict, Verdict::Pass, "{}", report.message);
     assert_eq!(report.findings, []);
 }

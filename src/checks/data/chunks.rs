@@ -2,7 +2,7 @@
 //!
 //! Decides where one part ends and the next begins: so many rows further along the key, on the side that is followed.
 //! The first part has no beginning and the last one no end, so no row on either side is outside. Never holds more than
-//! one boundary.
+//! one boundary, and never goes by how many rows the statistics say there are: they may be as old as they like.
 
 use futures::{Stream, stream};
 
@@ -36,9 +36,6 @@ pub(super) fn walk<'a>(
         let Some(Walk { rest, reckoned_left }) = walk else {
             return Ok(None);
         };
-        if rest.after.is_none() && is_small(subject, size) {
-            return Ok(Some((rest, None)));
-        }
         let rows = size.get();
         let reckoned = reckon(subject.integer_key(), rest.after.as_ref(), rows);
         let (up_to, reckoned_left) = match (reckoned_left.checked_sub(1), reckoned) {
@@ -66,11 +63,6 @@ fn reckon(most: Option<i64>, after: Option<&Key>, rows: u64) -> Option<Key> {
     };
     let further = after.parse::<i64>().ok()?.checked_add_unsigned(rows)?;
     (further <= most?).then(|| vec![further.to_string()])
-}
-
-/// Whether one part will do; a table that nobody has counted is not taken for small.
-fn is_small(subject: &Subject, size: &ChunkRows) -> bool {
-    (1..=size.get()).contains(&subject.table.estimate)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! is what the type's own output function says, by way of `ROW(…)::text` or `format`.
 //!
 //! PostgreSQL's hash of a record is a linear combination of the hashes of its columns, and so is a sum of such hashes:
-//! two rows that have swapped a value have the same sum two times out of three. Hence the outer `hashint4extended`,
-//! which takes the record's hash as its seed and mixes all of its 64 bits.
+//! two rows that have swapped a value have the same sum two times out of three. Hence the last step is a hash that takes
+//! what was combined before it as its seed, and mixes all of its 64 bits.
 
 use super::{
     inventory::quoted,
@@ -44,7 +44,13 @@ impl Method {
             ("n", 23),
             ("s", 25),
         ]
-        .map(|(name, kind)| Hashed { name: name.to_owned(), form: form_of(kind), is_collated: name == "s" })
+        .map(|(name, kind)| Hashed {
+            name: name.to_owned(),
+            form: form_of(kind),
+            is_collated: name == "s",
+            // Some of each, for they go into the hash in different ways.
+            is_never_null: ["i2", "i8", "ts", "s"].contains(&name),
+        })
         .into();
         format!(
             "SELECT count(*), coalesce(sum({})::text, '') FROM (VALUES \
@@ -68,7 +74,7 @@ impl Method {
     fn of(self, columns: &[Hashed], seed: i64) -> String {
         let all: Vec<&Hashed> = columns.iter().collect();
         match self {
-            Self::Record => format!("hashint4extended(0, {} # '{seed}'::int8)", terms(columns)),
+            Self::Record => chain(columns, seed),
             Self::Text => format!("hashtextextended({} COLLATE \"C\", '{seed}'::int8)", text(&all)),
             Self::Digest => format!(
                 "('x' || left(encode(sha256(convert_to({} || '{seed}', 'UTF8')), 'hex'), 16))::bit(64)::int8",
@@ -109,26 +115,50 @@ fn identifying(plan: &Plan) -> Vec<Hashed> {
     plan.columns.iter().filter(is_identifying).cloned().collect()
 }
 
+/// What may be NULL is combined, and is the seed of the hash of a column that never is; this hash is the seed of the next
+/// one, and so on. That needs no `coalesce` and no step that combines, and every hash mixes all 64 bits of its seed.
+fn chain(columns: &[Hashed], seed: i64) -> String {
+    let (mut links, others): (Vec<_>, Vec<_>) =
+        (1..).zip(columns).partition(|(_, column)| column.is_never_null && column.form.is_by_itself());
+    let mut parts = combined(&others);
+    // One of them needs no hash of its own; two could cancel each other out.
+    let first_wide = links.iter().position(|(_, column)| column.form == Form::Wide);
+    parts.extend(first_wide.map(|index| format!("t.{}", quoted(&links.remove(index).1.name))));
+    if seed != 0 || parts.is_empty() {
+        parts.push(format!("'{seed}'::int8"));
+    }
+    let seed = parts.join(" # ");
+    if links.is_empty() {
+        return format!("hashint4extended(0, {seed})");
+    }
+    links.into_iter().fold(seed, |seed, (number, column)| match column.form {
+        Form::Function(function, how) => format!("{function}(t.{}{how}, {seed})", quoted(&column.name)),
+        _ => wide(column, number, &format!("{seed} # ")),
+    })
+}
+
 /// Every column by itself where its hash can be called by name, each with a seed of its own, and the others as a record.
-/// A `bigint` is the seed of a hash: as its value it would be folded to 32 bits first, and 1 is the same as 4294967296
-/// then.
-fn terms(columns: &[Hashed]) -> String {
+fn combined(columns: &[(i64, &Hashed)]) -> Vec<String> {
     let mut others = Vec::new();
     let mut terms = Vec::new();
-    for (number, column) in (1..).zip(columns) {
-        let name = quoted(&column.name);
+    for (number, column) in columns {
         match column.form {
-            Form::Wide => terms.push(format!("coalesce(hashint4extended({number}, t.{name}), 0)")),
+            Form::Wide => terms.push(format!("coalesce({}, 0)", wide(column, *number, ""))),
             Form::Function(function, how) => {
-                terms.push(format!("coalesce({function}(t.{name}{how}, {number}), 0)"));
+                terms.push(format!("coalesce({function}(t.{}{how}, {number}), 0)", quoted(&column.name)));
             }
-            Form::Direct | Form::Text => others.push(column),
+            Form::Direct | Form::Text => others.push(*column),
         }
     }
     if !others.is_empty() {
         terms.push(format!("hash_record_extended({}, 0)", record(&others)));
     }
-    terms.join(" # ")
+    terms
+}
+
+/// A `bigint` is a part of a seed: as a value it would be folded to 32 bits first, and 1 is the same as 4294967296 then.
+fn wide(column: &Hashed, number: i64, seed: &str) -> String {
+    format!("hashint4extended({number}, {seed}t.{})", quoted(&column.name))
 }
 
 fn record(columns: &[&Hashed]) -> String {

@@ -49,6 +49,7 @@ pub(super) async fn range(
         let [legacy, candidate] = &digests_of_it;
         let larger = if legacy.rows >= candidate.rows { LEGACY } else { CANDIDATE };
         let rows = digests_of_it[larger].rows;
+        run.pace.go_ahead_with(rows).await;
         let found = if rows <= LEAF_ROWS { leaf(run, open, &part).await? } else { None };
         let found = if let Some(found) = found {
             found
@@ -81,7 +82,8 @@ async fn split(
     side: usize,
     rows: u64,
 ) -> Result<Vec<(Range, [Digest; 2])>, Loss> {
-    let statement = open.subject.boundaries(side, part, rows.div_ceil(PIECES).max(1));
+    let step = rows.div_ceil(PIECES).max(1);
+    let statement = open.subject.boundaries(side, part, step);
     let mut bounds = Vec::new();
     for row in run.part(side, &statement).await? {
         bounds.push(Some(read_key(&row, 0)?));
@@ -95,6 +97,7 @@ async fn split(
             continue;
         }
         let piece = Range { after: after.clone(), up_to: up_to.clone() };
+        run.pace.go_ahead_with(step).await;
         let of_it = digests(run, &open.subject, &piece).await?;
         if of_it[LEGACY] != of_it[CANDIDATE] {
             pieces.push((piece, of_it));
@@ -120,6 +123,7 @@ async fn leaf(run: &Run<'_>, open: &mut Open, part: &Range) -> Result<Option<usi
 /// Finds the differing rows of a table that can't be followed along its key: those of as many differing buckets as
 /// can be fetched. The other buckets are in doubt as a whole.
 pub(super) async fn buckets(run: &Run<'_>, open: &mut Open, rows: u64) -> Result<(), Loss> {
+    run.pace.go_ahead_with(rows).await;
     let buckets = (rows / BUCKET_ROWS).next_power_of_two().clamp(1, BUCKETS_MAX);
     let ask = |side| {
         let statement = open.subject.buckets(side, buckets);
@@ -147,6 +151,7 @@ pub(super) async fn buckets(run: &Run<'_>, open: &mut Open, rows: u64) -> Result
         .collect();
     let is_all = some.len() == all;
     if !some.is_empty() {
+        run.pace.go_ahead_with(rows).await;
         let ask = |side| {
             let statement = open.subject.bucket_rows(side, buckets, &some, FETCHED_MAX);
             async move { run.whole(side, &statement).await }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a chunk shall take.
 const CHUNK_TIME: Duration = Duration::from_millis(400);
@@ -40,15 +40,29 @@ impl Pace {
         }
     }
 
+    /// Takes as long as so many rows may, and puts off everybody's turn by that. For looking closer: in a queue behind the
+    /// next chunks it would come to nothing before the table ends.
+    pub(super) async fn go_ahead_with(&self, rows: u64) {
+        let Some(rate) = self.rows_per_second else {
+            return;
+        };
+        let _ = self.turn(rows, Instant::now());
+        sleep(cost(rows, rate)).await;
+    }
+
     /// When so many rows may be read, and from then on nothing else for as long as they take.
     fn turn(&self, rows: u64, now: Instant) -> Option<Instant> {
         let rate = self.rows_per_second?;
-        let cost = Duration::from_micros(rows.saturating_mul(1_000_000) / rate);
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(now);
-        *next = turn + cost;
+        *next = turn + cost(rows, rate);
         Some(turn)
     }
+}
+
+/// How long so many rows take at that rate.
+fn cost(rows: u64, rate: u64) -> Duration {
+    Duration::from_micros(rows.saturating_mul(1_000_000) / rate)
 }
 
 /// Rows of a table's next chunk.

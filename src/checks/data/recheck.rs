@@ -42,6 +42,7 @@ pub(super) async fn all(run: &Run<'_>, opens: Vec<Open>) -> Result<(), Loss> {
         if !opens.iter().any(Open::is_in_doubt) {
             break;
         }
+        run.looks_again();
         sleep(pause).await;
         opens = again(run, opens).await?;
     }
@@ -75,6 +76,7 @@ async fn look(run: &Run<'_>, open: &mut Open) -> Result<(), Loss> {
     let positions: Vec<usize> =
         (0..open.suspects.len()).filter(|index| !open.suspects[*index].doubt.is_settled()).collect();
     for some in positions.chunks(KEYS_AT_ONCE) {
+        run.pace.go_ahead_with(u64::try_from(some.len()).unwrap_or(u64::MAX)).await;
         let keys: Vec<&Key> = some.iter().map(|index| &open.suspects[*index].key).collect();
         let ask = |side| {
             let statement = open.subject.named(side, &keys, FETCHED_MAX);

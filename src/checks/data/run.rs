@@ -113,6 +113,12 @@ impl<'a> Run<'a> {
         self.asking.progress.tell(table.shown.clone(), done, total);
     }
 
+    /// Tells what the pauses are for.
+    pub(super) fn looks_again(&self) {
+        let (done, total) = self.with_tally(|tally| (tally.rows, tally.rows_total.max(tally.rows)));
+        self.asking.progress.tell("once more what differed", done, total);
+    }
+
     /// A part of a table, from one side.
     pub(super) async fn part(&self, side: usize, statement: &Statement) -> Result<Vec<Row>, Loss> {
         self.servers[side].rows(&statement.sql, &statement.parameters, PART_LIMIT).await

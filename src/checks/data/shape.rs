@@ -10,7 +10,7 @@ use super::connections::{Loss, Server, value};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The collation is its provider and names; the version, where one is known, counts apart. What a version of PostgreSQL
-/// calls these columns is left to `to_jsonb`.
+/// calls these columns is left to `to_jsonb`. From 18 on a column may be `NOT NULL` and hold some, if that is not validated.
 const SQL: &str = "\
     WITH own AS (SELECT to_jsonb(d) AS d FROM pg_database d WHERE d.datname = current_database()), \
     collation_of AS ( \
@@ -19,18 +19,22 @@ const SQL: &str = "\
       UNION ALL SELECT l.oid, l.collversion, concat_ws('/', l.collprovider, j->>'collcollate', \
         coalesce(j->>'colllocale', j->>'colliculocale')) \
         FROM pg_collation l, LATERAL (SELECT to_jsonb(l) AS j) x WHERE l.oid <> 100 AND l.oid IN \
-        (SELECT attcollation FROM pg_attribute WHERE attrelid = $1::oid)) \
-    SELECT 0, a.attnum::int4, a.attname::text, a.atttypid::int8, o.name, o.version, NULL::text[] \
+        (SELECT attcollation FROM pg_attribute WHERE attrelid = $1::oid)), \
+    never_null AS (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attnotnull \
+      AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = $1::oid AND c.contype = 'n' \
+        AND NOT c.convalidated AND a.attnum = ANY (c.conkey))) \
+    SELECT 0, a.attnum::int4, a.attname::text, a.atttypid::int8, o.name, o.version, NULL::text[], \
+        a.attnum IN (SELECT attnum FROM never_null) \
       FROM pg_attribute a LEFT JOIN collation_of o ON o.oid = a.attcollation \
       WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
     UNION ALL \
     SELECT 1, (NOT i.indisprimary)::int4 * 1000 + i.indnkeyatts, '', i.indexrelid::int8, NULL, NULL, ARRAY( \
         SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS at (n) \
-        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[at.n] ORDER BY at.n) \
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[at.n] ORDER BY at.n), true \
       FROM pg_index i WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
         AND i.indexprs IS NULL AND NOT EXISTS ( \
-          SELECT FROM generate_series(0, i.indnkeyatts - 1) AS at (n) JOIN pg_attribute a \
-          ON a.attrelid = i.indrelid AND a.attnum = i.indkey[at.n] WHERE NOT a.attnotnull) \
+          SELECT FROM generate_series(0, i.indnkeyatts - 1) AS at (n) \
+          WHERE i.indkey[at.n] NOT IN (SELECT attnum FROM never_null)) \
     ORDER BY 1, 2, 4";
 
 /// A column.
@@ -42,6 +46,8 @@ pub(super) struct Column {
     /// By what its text is ordered, and in which version.
     pub(super) collation: Option<String>,
     pub(super) collation_version: Option<String>,
+    /// Whether no row has NULL in it.
+    pub(super) is_never_null: bool,
 }
 
 /// A table.
@@ -65,6 +71,7 @@ pub(super) async fn ask(server: &Server<'_>, oid: i64) -> Result<Shape, Loss> {
                 kind: value(&row, 3)?,
                 collation: value(&row, 4)?,
                 collation_version: value(&row, 5)?,
+                is_never_null: value(&row, 7)?,
             });
         }
     }

@@ -54,6 +54,44 @@ pub(super) async fn compare(
     candidate: &Reading,
     found: &mut Found<'_>,
 ) -> Result<usize, Trouble> {
+    let [ours, theirs] = read_both(role, legacy, candidate).await?;
+    let mut both = 0;
+    for (class, name, bits) in paired(&ours, &theirs) {
+        both += 1;
+        judge(role, class, name, bits, found);
+    }
+    Ok(both)
+}
+
+/// Each object of which the role has less on the candidate, with what it lacks, in the order of their names.
+pub(super) async fn lost(
+    role: &Compared,
+    legacy: &Reading,
+    candidate: &Reading,
+) -> Result<Vec<String>, Trouble> {
+    let [ours, theirs] = read_both(role, legacy, candidate).await?;
+    let mut lost: Vec<String> = paired(&ours, &theirs)
+        .filter_map(|(class, name, (ours, theirs))| {
+            let names = class.names(ours & !theirs).join(", ");
+            (!names.is_empty()).then(|| format!("{names} on {}{}", class.prefix(), shown(name)))
+        })
+        .collect();
+    lost.sort_unstable();
+    Ok(lost)
+}
+
+/// The objects that both sides have, with the bits of each.
+fn paired<'a>(
+    ours: &'a Granted,
+    theirs: &'a Granted,
+) -> impl Iterator<Item = (Class, &'a String, (i32, i32))> {
+    ours.iter().filter_map(|((class, name), ours)| {
+        let class = Class::of(*class)?;
+        Some((class, name, (ours.bits, granted(theirs, class, name, ours)?)))
+    })
+}
+
+async fn read_both(role: &Compared, legacy: &Reading, candidate: &Reading) -> Result<[Granted; 2], Trouble> {
     let has_maintain = [legacy, candidate]
         .iter()
         .all(|reading| reading.session().facts().major_version().is_some_and(|major| major >= 17));
@@ -62,15 +100,7 @@ pub(super) async fn compare(
         about("legacy", read(legacy, &statement, &role.legacy)),
         about("candidate", read(candidate, &statement, &role.candidate)),
     )?;
-    let mut both = 0;
-    for ((class, name), ours) in &ours {
-        let Some(class) = Class::of(*class) else { continue };
-        if let Some(theirs) = granted(&theirs, class, name, ours) {
-            both += 1;
-            judge(role, class, name, (ours.bits, theirs), found);
-        }
-    }
-    Ok(both)
+    Ok([ours, theirs])
 }
 
 async fn read(reading: &Reading, statement: &str, role: &str) -> Result<Granted, Trouble> {

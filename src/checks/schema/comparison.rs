@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     access, columns, constraints,
     family::{Context, FOUND_MAX, Family, Object, Pairs},
-    functions, publications, relations, sequences,
+    functions, objects, publications, relations, sequences,
     side::{Side, Versions},
     triggers, types, values,
 };
@@ -34,7 +34,7 @@ const PARTS: &[&Family] = &[
     &triggers::RULES,
     &triggers::POLICIES,
     &functions::FUNCTIONS,
-    &types::OTHERS,
+    &objects::OTHERS,
     &publications::STATISTICS_OBJECTS,
     &access::DEFAULTS,
     // The columns of every schema sort by it.
@@ -42,7 +42,7 @@ const PARTS: &[&Family] = &[
 ];
 
 /// Steps that are told to whoever watches.
-const STEPS: u64 = 19;
+const STEPS: u64 = 21;
 
 /// Both sides, and what was found between them so far.
 pub(super) struct Comparison<'a> {
@@ -50,21 +50,32 @@ pub(super) struct Comparison<'a> {
     candidate: &'a Side<'a>,
     context: Context,
     found: Vec<Finding>,
+    /// Objects of legacy, other than what every database has.
+    legacy_objects: usize,
     steps: u64,
+}
+
+/// What came of it.
+pub(super) struct Compared {
+    pub(super) found: Vec<Finding>,
+    /// Tables that both sides have.
+    pub(super) tables: usize,
+    /// Whether legacy has nothing that could be missing.
+    pub(super) is_legacy_empty: bool,
 }
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(legacy: &'a Side<'a>, candidate: &'a Side<'a>) -> Self {
         let context = Context { majors_differ: legacy.major != candidate.major, ..Context::default() };
-        Self { legacy, candidate, context, found: Vec::new(), steps: 0 }
+        Self { legacy, candidate, context, found: Vec::new(), legacy_objects: 0, steps: 0 }
     }
 
-    /// What differs, and how many tables both sides have.
+    /// What differs.
     pub(super) async fn run(
         mut self,
         question: &SchemaCheck,
         asking: &Asking<'_>,
-    ) -> Result<(Vec<Finding>, usize), Trouble> {
+    ) -> Result<Compared, Trouble> {
         self.unknown(&question.schemas).await?;
         self.family(&relations::SCHEMAS, asking).await?;
         let tables = self.whole(&relations::TABLES, asking).await?;
@@ -79,6 +90,7 @@ impl<'a> Comparison<'a> {
             }
         }
         if is_whole {
+            self.foreign_servers(asking).await?;
             self.publications(asking).await?;
         }
         self.access(asking).await?;
@@ -88,7 +100,7 @@ impl<'a> Comparison<'a> {
             let message = format!("stopped after {FOUND_MAX} differences");
             self.found.push(Finding::new(&TOO_MANY, "the database", message));
         }
-        Ok((self.found, tables))
+        Ok(Compared { found: self.found, tables, is_legacy_empty: self.legacy_objects == 0 })
     }
 
     fn tell(&mut self, noun: &str, asking: &Asking<'_>) {
@@ -112,6 +124,9 @@ impl<'a> Comparison<'a> {
             self.legacy.objects(&one, family.properties, parents),
             self.candidate.objects(&other, family.properties, parents),
         )?;
+        if ![relations::SCHEMAS.noun, columns::DATABASE.noun].contains(&family.noun) {
+            self.legacy_objects += legacy.len();
+        }
         let (found, pairs) = family.compare(legacy, candidate, &self.context);
         self.found.extend(found);
         Ok(pairs)
@@ -154,6 +169,12 @@ impl<'a> Comparison<'a> {
         for schema in named.iter().filter(|schema| !known.contains(*schema)) {
             self.found.push(Finding::new(&UNKNOWN, schema.as_str(), "no schema of that name on either side"));
         }
+        Ok(())
+    }
+
+    async fn foreign_servers(&mut self, asking: &Asking<'_>) -> Result<(), Trouble> {
+        self.whole(&objects::SERVERS, asking).await?;
+        self.family(&objects::MAPPINGS, asking).await?;
         Ok(())
     }
 

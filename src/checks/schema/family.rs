@@ -53,6 +53,10 @@ impl Property {
         Self { noun, kind, form: Form::Deparsed, weigh: None, decides: false }
     }
 
+    pub(super) const fn bound(noun: &'static str, kind: &'static FindingKind) -> Self {
+        Self { noun, kind, form: Form::Bound, weigh: None, decides: false }
+    }
+
     pub(super) const fn marked(noun: &'static str, kind: &'static FindingKind) -> Self {
         Self { noun, kind, form: Form::Marked, weigh: None, decides: false }
     }

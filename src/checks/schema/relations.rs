@@ -100,7 +100,7 @@ pub(super) const TABLES: Family = Family {
         Property::shown("replica identity", &REPLICA_IDENTITY),
         Property::shown("parents", &INHERITANCE),
         Property::marked("partition key", &PARTITION_KEY),
-        Property::deparsed("partition bound", &PARTITION_BOUND),
+        Property::bound("partition bound", &PARTITION_BOUND),
         Property::shown("row security", &ROW_SECURITY),
         Property::shown("foreign server", &FOREIGN_TABLE),
         Property::deparsed("options for its foreign server", &FOREIGN_TABLE),

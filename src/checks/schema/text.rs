@@ -16,6 +16,8 @@ pub(super) enum Form {
     Shown,
     /// The server wrote it from what it parsed, literals and all: compared and not shown.
     Deparsed,
+    /// The same, of a partition's bound: the order of a list's values means nothing.
+    Bound,
     /// Its first character tells the row's own form: `s` shown, `d` deparsed, `b` a body whose formatting means nothing,
     /// `v` a verbatim text.
     Marked,
@@ -55,6 +57,7 @@ impl Value {
         match form {
             Form::Shown => Self::Shown(text.into()),
             Form::Deparsed => Self::deparsed(text),
+            Form::Bound => Self::deparsed(&bound(text)),
             Form::Marked => match rest.next() {
                 Some('s') => Self::Shown(rest.as_str().into()),
                 Some('b') => Self::Written(print(tokens(rest.as_str()))),
@@ -90,6 +93,23 @@ impl Value {
             Self::Written(_) | Self::Deparsed { .. } => None,
         }
     }
+}
+
+/// A partition's bound with the values of a list in one order. A server writes each of them as a text or a bare word.
+fn bound(text: &str) -> String {
+    let list = text.strip_prefix("FOR VALUES IN (").and_then(|rest| rest.strip_suffix(')'));
+    let Some(list) = list else {
+        return text.to_owned();
+    };
+    let mut values: Vec<String> = vec![String::new()];
+    for token in tokens(list) {
+        match values.last_mut() {
+            Some(value) if token != "," => value.push_str(&token),
+            _ => values.push(String::new()),
+        }
+    }
+    values.sort_unstable();
+    format!("FOR VALUES IN ({})", values.join(", "))
 }
 
 /// How legacy's and candidate's value relate.

@@ -1,7 +1,6 @@
-//! Types: domains, enums, composites, ranges; and the rest that has a name: operators, collations, casts and so on.
+//! Types: domains, enums, composites, ranges.
 //!
-//! Decides what a type is beyond the columns of a composite and the constraints of a domain. Of the rest only that it
-//! is there: what it does is in the functions behind it.
+//! Decides what a type is beyond the columns of a composite and the constraints of a domain.
 
 use super::family::{BY_NAME, Family, Object, Property};
 use crate::checks::{Finding, FindingKind, Severity, shown::shown};
@@ -19,15 +18,6 @@ pub(super) const LABELS: FindingKind = FindingKind::fail(
 );
 pub(super) const LABEL_ORDER: FindingKind =
     FindingKind::fail("enum-order-differs", "enums sort and compare by the order of their labels");
-pub(super) const OBJECT_MISSING: FindingKind = FindingKind::fail(
-    "object-missing",
-    "an operator, cast, collation, language or the like that legacy has: statements that use it fail",
-);
-pub(super) const OBJECT_EXTRA: FindingKind = FindingKind::info(
-    "object-extra",
-    "an operator, cast, collation, language or the like that legacy has not",
-);
-
 /// Behind the properties: an enum's labels in their order, as JSON.
 const LABELS_AT: usize = 7;
 
@@ -100,57 +90,3 @@ fn labels(legacy: Option<&Object>, candidate: &Object, found: &mut Vec<Finding>)
         found.push(Finding::new(&LABEL_ORDER, shown(&legacy.name), "its labels are in another order"));
     }
 }
-
-pub(super) const OTHERS: Family = Family {
-    noun: "object",
-    statement: |_| {
-        let member = |class: &str, oid: &str| {
-            format!(
-                "NOT EXISTS (SELECT FROM extension e WHERE e.classid = '{class}'::regclass AND e.objid = {oid})"
-            )
-        };
-        let named = |noun: &str, class: &str, column: &str, namespace: &str| {
-            let member = member(class, "o.oid");
-            format!(
-                "SELECT '{noun} ' || ns.name || '.' || quote_ident(o.{column}), NULL FROM {class} o
-                 JOIN ns ON ns.oid = o.{namespace} WHERE {member}"
-            )
-        };
-        let own = |noun: &str, class: &str, column: &str| {
-            let member = member(class, "o.oid");
-            format!(
-                "SELECT '{noun} ' || quote_ident(o.{column}), NULL FROM {class} o WHERE o.oid >= 16384 AND {member}"
-            )
-        };
-        let cast = member("pg_cast", "o.oid");
-        let operator = member("pg_operator", "o.oid");
-        [
-            format!(
-                "SELECT 'cast from ' || format_type(o.castsource, NULL) || ' to ' || format_type(o.casttarget, NULL), NULL
-                 FROM pg_cast o WHERE o.oid >= 16384 AND {cast} AND cardinality($1::text[]) = 0
-                   AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = 'pg_cast'::regclass AND i.objid = o.oid
-                     AND i.deptype = 'i')"
-            ),
-            format!(
-                "SELECT 'operator ' || ns.name || '.' || o.oprname || '(' || format_type(o.oprleft, NULL) || ', '
-                   || format_type(o.oprright, NULL) || ')', NULL
-                 FROM pg_operator o JOIN ns ON ns.oid = o.oprnamespace WHERE {operator}"
-            ),
-            named("collation", "pg_collation", "collname", "collnamespace"),
-            named("conversion", "pg_conversion", "conname", "connamespace"),
-            named("operator class", "pg_opclass", "opcname", "opcnamespace"),
-            named("text search configuration", "pg_ts_config", "cfgname", "cfgnamespace"),
-            named("text search dictionary", "pg_ts_dict", "dictname", "dictnamespace"),
-            own("language", "pg_language", "lanname") + " AND cardinality($1::text[]) = 0",
-            own("foreign data wrapper", "pg_foreign_data_wrapper", "fdwname") + " AND cardinality($1::text[]) = 0",
-            own("foreign server", "pg_foreign_server", "srvname") + " AND cardinality($1::text[]) = 0",
-        ]
-        .join("\nUNION ALL ")
-    },
-    missing: &OBJECT_MISSING,
-    extra: &OBJECT_EXTRA,
-    weigh_extra: None,
-    properties: &[],
-    identities: BY_NAME,
-    rule: None,
-};

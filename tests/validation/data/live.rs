@@ -1,17 +1,31 @@
 //! While writes go on, and while connections are lost.
 
-use std::time::Duration;
-
+use cutover::checks::{self, Progress, Sides, Step};
 use tokio::sync::watch;
 
 use super::*;
-use crate::{
-    asking::{ask, sides},
-    fake,
-};
+use crate::{asking::sides, fake, postgres::assert_shows_no_secret};
 
 const ORDERS: &str = "CREATE TABLE orders (id int PRIMARY KEY, note text);
     INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, 20000) i; ANALYZE orders;";
+
+/// The check's answer, and beside it `act`, which is told how far it has come until it is over.
+async fn asked_beside(
+    check: &Check,
+    sides: &Sides,
+    act: impl AsyncFnOnce(watch::Receiver<Step>),
+) -> CheckReport {
+    let progress = Progress::default();
+    let steps = progress.subscribe();
+    let asked = async move { checks::run(check, sides, Moment::Before, &progress).await };
+    let (report, ()) = tokio::join!(asked, act(steps));
+    assert_shows_no_secret(&report);
+    report
+}
+
+fn sides_of(pair: &Pair) -> Sides {
+    sides(pair.legacy.target(), pair.candidate.target())
+}
 
 #[tokio::test]
 async fn rows_that_arrive_late_settle() {
@@ -21,14 +35,12 @@ async fn rows_that_arrive_late_settle() {
         "",
     )
     .await;
-    // Holds back the first look at the row's arrival, not the check's looks at the table.
-    let arrival = async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        pair.candidate
-            .execute("INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5")
-            .await;
-    };
-    let (report, ()) = tokio::join!(pair.ask(check(full())), arrival);
+    let report = asked_beside(&check(full()), &sides_of(&pair), async |mut steps| {
+        steps.wait_for(|step| step.what == "once more what differed").await.unwrap();
+        let arrival = "INSERT INTO orders VALUES (20001, 'late'); UPDATE orders SET note = '' WHERE id = 5";
+        pair.candidate.execute(arrival).await;
+    })
+    .await;
     assert_passes(&report);
     let settled = of_kind(&report, "settled");
     assert_eq!(settled.len(), 1, "{:#?}", report.findings);
@@ -84,22 +96,15 @@ async fn a_lost_connection_is_opened_again_and_the_comparison_goes_on() {
          AND (query = 'ROLLBACK' OR query LIKE '%hash%')",
         pair.candidate.name
     );
-    let (stop, stopped) = watch::channel(false);
-    // From the first answer on: a side that was never reached is not waited for.
-    let ends = async {
-        while !*stopped.borrow() {
+    // Slow enough to be interrupted many times.
+    let data = DataCheck { max_rows_per_second: Some(5000), ..full() };
+    let report = asked_beside(&check(data), &sides_of(&pair), async |mut steps| {
+        // From the first answer on: a side that was never reached is not waited for.
+        while steps.changed().await.is_ok() {
             pair.candidate.execute(&end).await;
-            tokio::time::sleep(Duration::from_millis(700)).await;
         }
-    };
-    let asked = async {
-        // Slow enough to be interrupted many times.
-        let data = DataCheck { max_rows_per_second: Some(5000), ..full() };
-        let report = pair.ask(check(data)).await;
-        stop.send_replace(true);
-        report
-    };
-    let (report, ()) = tokio::join!(asked, ends);
+    })
+    .await;
     let finding = assert_only(&report, Verdict::Fail, "rows-missing", "public.orders");
     assert_eq!(keys(finding), ["19999"]);
     assert_eq!(finding.evidence["rows"], 1);
@@ -109,15 +114,10 @@ async fn a_lost_connection_is_opened_again_and_the_comparison_goes_on() {
 #[tokio::test]
 async fn a_lock_that_is_given_back_is_waited_for() {
     let pair = owned(&format!("{ORDERS} CREATE TABLE other (id int PRIMARY KEY);"), "", "").await;
-    let (locked, mut is_locked) = watch::channel(false);
-    let lock = async {
-        locked.send_replace(true);
-        pair.legacy
-            .execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT")
-            .await;
-    };
+    let lock =
+        pair.legacy.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT");
     let asked = async {
-        is_locked.wait_for(|locked| *locked).await.unwrap();
+        pair.legacy.execute(UNTIL_LOCKED).await;
         pair.ask(check(full())).await
     };
     let (report, ()) = tokio::join!(asked, lock);
@@ -168,14 +168,42 @@ async fn a_side_that_falls_silent_is_an_error_that_names_it() {
     let uri =
         pair.candidate.uri().replace(&format!(":{}/", pair.candidate.port), &format!(":{}/", relay.port()));
     candidate.uri = cutover::postgres::ConnectionUri::parse(&uri).unwrap();
-    let sides = sides(pair.legacy.target(), candidate);
     let data = DataCheck { max_rows_per_second: Some(2000), ..full() };
     let slow = Check { timeout: Some("6s".to_owned()), ..check(data) };
-    let silence = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+    let report = asked_beside(&slow, &sides(pair.legacy.target(), candidate), async |mut steps| {
+        steps.wait_for(|step| step.done > 0).await.unwrap();
         freeze.send_replace(true);
-    };
-    let (report, ()) = tokio::join!(ask(&slow, &sides), silence);
+    })
+    .await;
     assert_eq!(report.verdict, Verdict::Error, "{}", report.message);
     assert!(report.duration_ms < 7000, "{}", report.duration_ms);
+}
+
+#[tokio::test]
+async fn statistics_that_are_out_of_date_do_not_make_a_long_statement() {
+    let stale = "ALTER TABLE orders SET (autovacuum_enabled = off);
+        DELETE FROM orders WHERE id > 10; ANALYZE orders; INSERT INTO orders SELECT i, '' FROM generate_series(11, 20000) i";
+    let pair = owned(&format!("{ORDERS} {stale}"), "", "").await;
+    let data = DataCheck { max_rows_per_second: Some(8000), ..full() };
+    let mut seen = Vec::new();
+    let report = asked_beside(&check(data), &sides_of(&pair), async |mut steps| {
+        while steps.changed().await.is_ok() {
+            seen.push(steps.borrow_and_update().done);
+        }
+    })
+    .await;
+    assert_passes(&report);
+    assert!(seen.iter().any(|done| (1..20_000).contains(done)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn looking_closer_keeps_the_pace() {
+    let pair = owned(ORDERS, "", "UPDATE orders SET note = '' WHERE id = 5").await;
+    let data = DataCheck { max_rows_per_second: Some(20_000), ..full() };
+    let report = pair.ask(check(data)).await;
+    let finding = assert_only(&report, Verdict::Fail, "rows-differ", "public.orders");
+    assert_eq!(keys(finding), ["5"]);
+    // The rows once more for the boundaries of the pieces, once more for the pieces, and so on, each in its time; then
+    // seven seconds of looks.
+    assert!(report.duration_ms > 9000, "{}", report.duration_ms);
 }

@@ -1,6 +1,6 @@
 //! Schemas, tables, partitions and views.
 
-use super::{fails, fails_of_two, notes, warns};
+use super::{equal, fails, fails_of_two, notes, warns};
 
 #[tokio::test]
 async fn a_schema_that_is_missing_fails() {
@@ -126,6 +126,15 @@ async fn other_bounds_of_a_partition_fail() {
         "public.t",
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_values_of_a_list_partition_are_compared_whatever_their_order() {
+    let table = "CREATE TABLE p (a text) PARTITION BY LIST (a)";
+    let list = |values: &str| format!("CREATE TABLE t PARTITION OF p FOR VALUES IN ({values})");
+    equal(table, &list("'a, ''b', 'c\\', NULL, '-- d'"), &list("NULL, '-- d', 'c\\', 'a, ''b'")).await;
+    let (one, other) = (list("'a, b', 'c'"), list("'a', 'b, c'"));
+    fails(table, &one, &other, "partition-bound-differs", "public.t").await;
 }
 
 #[tokio::test]

@@ -24,6 +24,21 @@ async fn a_schema_that_is_on_neither_side_fails() {
 }
 
 #[tokio::test]
+async fn a_legacy_database_without_any_object_is_not_a_pass() {
+    let table = "CREATE TABLE t (a int)";
+    for candidate in ["", table] {
+        let report = report("", "", candidate).await;
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{}", report.message);
+        assert!(report.message.contains("is it the right database?"), "{}", report.message);
+    }
+    let elsewhere = pair("CREATE SCHEMA empty; CREATE TABLE t (a int)", "", "").await;
+    assert_eq!(elsewhere.ask(of_schemas(&["empty"])).await.verdict, Verdict::Inconclusive);
+    // What it has need not be a table.
+    let report = report("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "", "").await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.message);
+}
+
+#[tokio::test]
 async fn thousands_of_findings_are_counted_and_a_part_is_kept() {
     let many =
         "DO $$ BEGIN FOR i IN 1..1500 LOOP EXECUTE format('CREATE TABLE t%s (a int)', i); END LOOP; END $$";
