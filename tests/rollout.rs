@@ -38,6 +38,8 @@ mod life;
 mod live;
 #[path = "rollout/loads.rs"]
 mod loads;
+#[path = "rollout/parallel.rs"]
+mod parallel;
 #[path = "rollout/rollback.rs"]
 mod rollback;
 #[path = "rollout/validation.rs"]

@@ -4,6 +4,7 @@ mod check;
 mod controller;
 mod crd;
 mod load;
+mod load_worker;
 mod logging;
 mod report;
 mod side;
@@ -35,6 +36,9 @@ enum Command {
     Check(Box<check::Options>),
     /// Put load on two databases side by side, or on one, and judge what they answer.
     Load(Box<load::Options>),
+    /// Carry out a part of a load, as the operator says.
+    #[command(hide = true)]
+    LoadWorker(load_worker::Options),
     /// Make traffic models.
     Traffic(traffic::Options),
     /// Fetch the reports of a rollout's loads, as a page or as JSON, from the cluster of the kubeconfig in use.
@@ -54,6 +58,7 @@ impl Cli {
             Command::Controller(options) => (controller::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Check(options) => (check::run(*options), 2),
             Command::Load(options) => (load::run(&options), 2),
+            Command::LoadWorker(options) => (load_worker::run(&options), 2),
             Command::Traffic(options) => (traffic::run(options).map(|()| ExitCode::SUCCESS), 1),
             Command::Report(options) => (report::run(&options).map(|()| ExitCode::SUCCESS), 1),
             Command::Tune(options) => (tune::run(&options), 2),

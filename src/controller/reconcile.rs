@@ -209,8 +209,9 @@ async fn act(
         let metrics = context.metrics.attempts();
         let id_for_metrics = id.clone();
         let (progress, seen) = watch::channel(LoadProgress::default());
+        let jobs = context.jobs.clone();
         let work = async move {
-            let report = Box::pin(job.run(progress)).await;
+            let report = Box::pin(job.run(&jobs, progress)).await;
             metrics.count(&id_for_metrics, &report);
             report
         };

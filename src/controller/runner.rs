@@ -2,6 +2,7 @@
 //! that changes meanwhile changes its question.
 
 mod carry_out;
+mod pods;
 mod rounds;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +16,10 @@ use crate::{
         Baseline, Check, Configuration, DatabaseRolloutSpec, Load, LoadMode, Prerequisite, Stage, Traffic,
     },
     checks::{Moment, Sides},
-    cluster::{ClusterReader, LoadPlace, Namespace, Reports, Snapshot},
+    cluster::{
+        ClusterReader, LoadPlace, Namespace, Reports, Snapshot,
+        job::{JobRequest, Jobs},
+    },
     duration,
     engine::{AttemptId, AttemptScope, Report},
     load::{LoadProgress, LoadSpec, Targets},
@@ -28,6 +32,15 @@ pub(super) struct Job {
     work: Work,
     /// Where the whole answers go.
     reports: Reports,
+    /// Where pods are run.
+    namespace: Namespace,
+}
+
+/// Where an attempt is made.
+struct Place<'a> {
+    reports: &'a Reports,
+    namespace: &'a Namespace,
+    jobs: &'a Jobs,
 }
 
 enum Work {
@@ -64,6 +77,8 @@ struct PreparedLoad {
     place: LoadPlace,
     spec: Box<LoadSpec>,
     targets: Targets,
+    /// Those that carry it out, where it is not this process.
+    pods: Option<Box<JobRequest>>,
 }
 
 /// A stage's checks, and what they are about.
@@ -85,13 +100,19 @@ impl Job {
     ) -> Self {
         let work = prepare(namespace, snapshot, id, until)
             .unwrap_or_else(|why| Work::Impossible { name: id.kind(), why });
-        Self { digest: digest.to_owned(), work, reports: Reports::of(namespace, snapshot.rollout()) }
+        Self {
+            digest: digest.to_owned(),
+            work,
+            reports: Reports::of(namespace, snapshot.rollout()),
+            namespace: namespace.clone(),
+        }
     }
 
     /// Runs it to its end, and tells how far its load is. Dropping the future ends it at once.
-    pub async fn run(self, progress: watch::Sender<LoadProgress>) -> Report {
+    pub async fn run(self, jobs: &Jobs, progress: watch::Sender<LoadProgress>) -> Report {
         tracing::info!("the attempt begins");
-        let done = carry_out::carry_out(self.work, &self.reports, progress).await;
+        let place = Place { reports: &self.reports, namespace: &self.namespace, jobs };
+        let done = carry_out::carry_out(self.work, &place, progress).await;
         let report = Report { digest: self.digest, ..done };
         for check in &report.checks {
             tracing::info!(check = check.name, verdict = ?check.verdict, "{}", check.message);
@@ -154,6 +175,7 @@ fn prepare(
                 place: LoadPlace::Baseline,
                 spec: baseline_load(spec, baseline, snapshot, id)?.into(),
                 targets: Targets::Legacy(target(snapshot, &spec.legacy)?),
+                pods: None,
             })
         }
         AttemptScope::LegacyProbe => Work::ProbeLegacy { target: target(snapshot, &spec.legacy)? },
@@ -209,7 +231,8 @@ fn stage_load(
     };
     let spec = LoadSpec::from_load(load, traffic(spec, &load.traffic)?, seed(snapshot, id))
         .map_err(|error| error.to_string())?;
-    Ok(PreparedLoad { place, spec: spec.into(), targets })
+    let pods = (load.parallelism > 1).then(|| pods::request(load, &spec, snapshot, id));
+    Ok(PreparedLoad { place, spec: spec.into(), targets, pods: pods.transpose()?.map(Box::new) })
 }
 
 /// The baseline on what the application runs on now; where only settings changed there is no other database to measure.
@@ -223,6 +246,7 @@ fn final_load(
         place: LoadPlace::Final,
         spec: baseline_load(spec, baseline, snapshot, id)?.into(),
         targets: Targets::Candidate(target(snapshot, candidate)?),
+        pods: None,
     }))
 }
 

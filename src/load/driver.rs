@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use jiff::Timestamp;
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch},
     task::JoinSet,
@@ -157,7 +158,7 @@ async fn carry_out(
     progress: &watch::Sender<LoadProgress>,
 ) -> Result<Taken, NotRun> {
     let warm_up = warm_up(spec, sides);
-    let start = Instant::now() + HEAD_START;
+    let start = begin(spec)?;
     let run = Arc::new(Run {
         statement_timeout: spec.statement_timeout,
         books: Mutex::new(prepared.books),
@@ -192,6 +193,18 @@ async fn carry_out(
     let watched = watch.over(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
     close(spec, &run, &pacer, &lanes, arms, model, watched, cpu).await
+}
+
+/// When the schedule begins.
+fn begin(spec: &LoadSpec) -> Result<Instant, NotRun> {
+    let Some(begin_at) = spec.begin_at else { return Ok(Instant::now() + HEAD_START) };
+    match Duration::try_from(begin_at.duration_since(Timestamp::now())) {
+        Ok(left) => Ok(Instant::now() + left),
+        Err(_) => Err(NotRun::error(
+            "its connections were not open yet when all processes of the load were to begin; lower connections, or see \
+             why the server is slow to log in",
+        )),
+    }
 }
 
 fn plan(

@@ -7,14 +7,35 @@
 use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
+use serde::{Deserialize, Serialize};
 
 const LOWEST_US: u64 = 1;
 const HIGHEST_US: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
-/// Recorded latencies.
-#[derive(Debug, Clone)]
+/// Recorded latencies. Written as the counts of the values that there are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Vec<(u64, u64)>", try_from = "Vec<(u64, u64)>")]
 pub(super) struct Latencies(Histogram<u64>);
+
+impl From<Latencies> for Vec<(u64, u64)> {
+    fn from(latencies: Latencies) -> Self {
+        let recorded = latencies.0.iter_recorded();
+        recorded.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect()
+    }
+}
+
+impl TryFrom<Vec<(u64, u64)>> for Latencies {
+    type Error = CreationError;
+
+    fn try_from(written: Vec<(u64, u64)>) -> Result<Self, CreationError> {
+        let mut latencies = Self::new()?;
+        for (value, count) in written {
+            latencies.0.saturating_record_n(value, count);
+        }
+        Ok(latencies)
+    }
+}
 
 impl Latencies {
     /// Fails only if the bounds above are no bounds for a histogram.
@@ -112,6 +133,36 @@ mod tests {
             let exact = micros[rank.max(1) - 1];
             let seen = latencies.percentile_us(percent, 0).unwrap();
             prop_assert!(seen.abs_diff(exact) * 1000 <= exact.max(1000), "{seen} instead of {exact}");
+        }
+    }
+
+    proptest! {
+        /// The counts are those of one histogram of all: merging is exact, whatever went where.
+        #[test]
+        fn what_several_processes_wrote_merges_into_what_one_would_have_recorded(
+            parts in prop::collection::vec(prop::collection::vec(1_u64..70_000_000, 0..200), 1..5),
+            failed in 0_u64..20,
+        ) {
+            let mut merged = Latencies::new().unwrap();
+            for part in &parts {
+                let written = serde_json::to_string(&recorded(part)).unwrap();
+                merged.add(&serde_json::from_str(&written).unwrap());
+            }
+            let mut union: Vec<u64> = parts.concat().into_iter().map(|us| us.min(HIGHEST_US)).collect();
+            let whole = recorded(&union);
+            union.sort_unstable();
+            prop_assert_eq!(merged.count(), whole.count());
+            for percent in [1, 50, 95, 99, 100] {
+                let percentile = merged.percentile_us(percent, failed);
+                prop_assert_eq!(percentile, whole.percentile_us(percent, failed));
+                let all = union.len() as u64 + failed;
+                let rank = usize::try_from((all * percent).div_ceil(100).max(1)).unwrap();
+                let exact = union.get(rank - 1).copied();
+                prop_assert_eq!(percentile.is_some(), exact.is_some());
+                if let (Some(us), Some(exact)) = (percentile, exact) {
+                    prop_assert!(us >= exact && (us - exact) * 1_000 <= exact + 1_000, "{} for {}", us, exact);
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::CreationError;
+use serde::{Deserialize, Serialize};
 
 use super::histogram::Latencies;
 
@@ -40,7 +41,7 @@ pub(super) struct Times {
 }
 
 /// The books.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tally {
     pub(super) ok: u64,
     pub(super) errors: u64,
@@ -89,10 +90,27 @@ impl Tally {
         }
     }
 
+    /// Takes in what another process has booked of the same load.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.ok += other.ok;
+        self.errors += other.errors;
+        self.timeouts += other.timeouts;
+        self.latency.add(&other.latency);
+        self.service.add(&other.service);
+        self.lag.add(&other.lag);
+        for (label, count) in &other.labels {
+            self.labels_of(label.clone(), *count);
+        }
+    }
+
     fn label(&mut self, label: String) {
+        self.labels_of(label, 1);
+    }
+
+    fn labels_of(&mut self, label: String, count: u64) {
         let is_known = self.labels.contains_key(&label);
         let label = if is_known || self.labels.len() < MAX_LABELS { label } else { "others".to_owned() };
-        *self.labels.entry(label).or_default() += 1;
+        *self.labels.entry(label).or_default() += count;
     }
 
     pub(super) fn failed(&self) -> u64 {

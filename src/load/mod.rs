@@ -47,6 +47,7 @@ mod scan;
 mod schedule;
 mod script;
 mod servers;
+pub mod shard;
 mod spec;
 mod step;
 mod taken;
@@ -113,10 +114,23 @@ pub struct LoadOutcome {
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
+    Box::pin(told(spec, carried_out(spec, targets, &progress))).await
+}
+
+/// The same of a load whose parts other processes carry out: `parts` gives what each of them handed over, in the order of
+/// their numbers, or why there is nothing. A part alone is never judged.
+pub async fn run_elsewhere(
+    spec: &LoadSpec,
+    targets: &Targets,
+    parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
+) -> LoadOutcome {
+    Box::pin(told(spec, shard::carried_out_elsewhere(spec, targets, parts))).await
+}
+
+async fn told(spec: &LoadSpec, load: impl Future<Output = Result<LoadOutcome, NotRun>>) -> LoadOutcome {
     let started = Instant::now();
-    let mut outcome = Box::pin(carried_out(spec, targets, &progress))
-        .await
-        .unwrap_or_else(|not_run| not_run_at_all(spec, not_run.verdict, &not_run.message));
+    let mut outcome =
+        load.await.unwrap_or_else(|not_run| not_run_at_all(spec, not_run.verdict, &not_run.message));
     outcome.result.seed = spec.seed.cast_signed();
     outcome.result.finished_at = Some(MicroTime(jiff::Timestamp::now()));
     outcome.result.duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);

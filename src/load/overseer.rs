@@ -63,7 +63,7 @@ impl Watch<'_> {
             tokio::select! {
                 joined = workers.join_next() => if joined.is_none() { break },
                 _ = ticks.tick() => {}
-                why = &mut guard, if stop.is_none() => guarded = Some(Stop::Guard(why)),
+                why = &mut guard, if stop.is_none() => guarded = Some(Stop::Guard(why.to_string())),
             }
             if stop.is_none() {
                 stop = match guarded {
@@ -104,7 +104,7 @@ impl Watch<'_> {
                 return Some(stop);
             }
             if let Some(stop) = self.legacy.as_mut().and_then(|legacy| is_too_slow(legacy, &self.timeline)) {
-                return Some(Stop::Guard(stop));
+                return Some(Stop::Guard(stop.to_string()));
             }
         }
         None

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
     course::{Course, ShapeError},
     duet::{Margin, MarginTooSmall, Margins, Percentile, Rules},
@@ -41,6 +43,8 @@ pub struct LoadSpec {
     pub connections: usize,
     /// Of the schedule, where other processes carry out the rest.
     pub share: Share,
+    /// When the schedule begins, where other processes begin theirs at the same moment; else at once.
+    pub begin_at: Option<Timestamp>,
     /// By how much the candidate may be slower than legacy in a duet.
     pub margins: Margins,
     /// Whether statements that write may be carried out on legacy in a duet.
@@ -190,6 +194,7 @@ impl LoadSpec {
                 .filter(|n| *n > 0)
                 .ok_or(LoadSpecError::Connections)?,
             share: Share::ALL,
+            begin_at: None,
             margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,

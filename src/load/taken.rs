@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     duet::{Arm, Look, Recording},
-    guard::GuardStop,
     measure::Tally,
 };
 
 /// Why a load ended before its schedule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stop {
     /// More than half of a side's statements failed.
     GrossFault(Arm),
@@ -20,8 +21,8 @@ pub(super) enum Stop {
     Backlog(Arm),
     /// The candidate failed in the warm-up already; how.
     WarmUp(String),
-    /// The application would have suffered.
-    Guard(GuardStop),
+    /// The application would have suffered; how.
+    Guard(String),
     /// The duet has its verdict.
     Verdict,
     /// The books are not what they must be.
@@ -29,7 +30,7 @@ pub(super) enum Stop {
 }
 
 /// One side's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LaneTaken {
     pub(super) arm: Arm,
     pub(super) scheduled: u64,
@@ -45,7 +46,7 @@ impl LaneTaken {
 }
 
 /// All of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Taken {
     /// Legacy first, where there are both.
     pub(super) lanes: Vec<LaneTaken>,
@@ -53,6 +54,7 @@ pub(super) struct Taken {
     pub(super) shares: Vec<f64>,
     pub(super) recording: Recording,
     /// The last look at a duet that was judged while it ran.
+    #[serde(skip)]
     pub(super) look: Option<Look>,
     pub(super) stop: Option<Stop>,
     /// From the end of the warm-up to the last answer.

@@ -92,6 +92,7 @@ fn spawn(namespace: &str, arguments: &[&str], log: &PathBuf, port: u16) -> Child
         .arg("--kubeconfig")
         .arg(cluster::kubeconfig())
         .args(["--namespace", namespace, "--listen", &format!("127.0.0.1:{port}")])
+        .args(["--image", "cutover:dev", "--host-network"])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(log)

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Asked, PreparedLoad, Work, rounds::Rounds};
+use super::{Asked, Place, PreparedLoad, Work, rounds::Rounds};
 use crate::{
     api::{CheckResult, LoadResult, Verdict},
     checks::{self, CheckReport, Progress},
@@ -21,9 +21,10 @@ const EVIDENCE_MAX_CHARS: usize = 256;
 
 pub(super) async fn carry_out(
     work: Work,
-    reports: &Reports,
+    place: &Place<'_>,
     progress: watch::Sender<LoadProgress>,
 ) -> Report {
+    let reports = place.reports;
     match work {
         Work::Prerequisites { checks } => {
             // They have nothing to do with each other, so none need wait for another.
@@ -46,15 +47,13 @@ pub(super) async fn carry_out(
             let load = match load {
                 // What has failed already needs no load.
                 Some(load) if !report.checks.iter().any(|check| check.verdict == Verdict::Fail) => {
-                    Some(put_on(&load, reports, progress).await)
+                    Some(put_on(&load, place, progress).await)
                 }
                 _ => None,
             };
             Report { load, ..report }
         }
-        Work::Load(load) => {
-            Report { load: Some(put_on(&load, reports, progress).await), ..Report::default() }
-        }
+        Work::Load(load) => Report { load: Some(put_on(&load, place, progress).await), ..Report::default() },
         Work::ProbeLegacy { target } => checks_report(vec![checks::probe(&target, "legacy").await.result()]),
         Work::Impossible { name, why } => impossible(name, &why),
     }
@@ -95,10 +94,18 @@ async fn validate(groups: &[Asked], reports: &Reports) -> Report {
 }
 
 /// Puts a load on, and keeps its whole report.
-async fn put_on(load: &PreparedLoad, reports: &Reports, progress: watch::Sender<LoadProgress>) -> LoadResult {
-    let LoadOutcome { mut result, report, .. } =
-        Box::pin(load::run(&load.spec, &load.targets, progress)).await;
-    match reports.write_load(&load.place, &report).await {
+async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<LoadProgress>) -> LoadResult {
+    let LoadOutcome { mut result, report } = match &load.pods {
+        None => Box::pin(load::run(&load.spec, &load.targets, progress)).await,
+        Some(pods) => {
+            let parts = async {
+                let parts = place.jobs.run_indexed(place.namespace, pods).await;
+                parts.map_err(|failure| failure.to_string())
+            };
+            Box::pin(load::run_elsewhere(&load.spec, &load.targets, parts)).await
+        }
+    };
+    match place.reports.write_load(&load.place, &report).await {
         Ok(location) => result.report = Some(location),
         Err(error) => {
             tracing::warn!(%error, "the whole report of the load could not be written");

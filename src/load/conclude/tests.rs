@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::{duet::Noise, guard::GuardStop};
+use crate::load::duet::Noise;
 
 const LIMITS: LatencyLimitsUs = LatencyLimitsUs { p50: None, p95: Some(1), p99: None };
 
@@ -87,8 +87,7 @@ fn what_ends_a_load_early_is_held_against_the_candidate_only_where_it_is_its_fau
     assert_eq!(verdict(Stop::Backlog(Arm::Legacy), true), Some(Verdict::Inconclusive));
     assert_eq!(verdict(Stop::GrossFault(Arm::Candidate), true), None);
     assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), false), None);
-    let unwatched = GuardStop::Unwatched { arm: Arm::Candidate, failures: 3, why: "x".to_owned() };
-    assert_eq!(verdict(Stop::Guard(unwatched), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::Guard("x".to_owned()), true), Some(Verdict::Inconclusive));
     assert_eq!(verdict(Stop::WarmUp("x".to_owned()), true), Some(Verdict::Fail));
     assert_eq!(verdict(Stop::Verdict, true), None);
     assert_eq!(verdict(Stop::Bug, false), Some(Verdict::Error));

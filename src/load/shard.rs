@@ -1,0 +1,154 @@
+//! One load, carried out by several processes: what each is told, what it hands over, and what all of it comes to.
+//!
+//! Every process draws the same schedule and carries out its part of it, from the same moment on. Decides whether what
+//! they hand over belongs together; merges counts, histograms and the seconds of recordings, never percentiles. Judges
+//! nothing before all of it is there: then the looks are taken one after the other, as they would have been meanwhile.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{
+    LoadOutcome, LoadProgress, LoadSpec, Targets,
+    driver::{self, NotRun},
+    duet::{self, LookVerdict, Rules},
+    guard::Watch,
+    outcome,
+    servers::Before,
+    taken::{Stop, Taken},
+};
+use crate::api::{Load, TlsSettings, Traffic, Verdict};
+
+/// The environment variable that a process is told its order in.
+pub const ORDER: &str = "CUTOVER_LOAD";
+/// Those of legacy's connection, and of the path of its certificate authority.
+pub const LEGACY: [&str; 2] = ["CUTOVER_LEGACY_URI", "CUTOVER_LEGACY_CA"];
+/// The candidate's.
+pub const CANDIDATE: [&str; 2] = ["CUTOVER_CANDIDATE_URI", "CUTOVER_CANDIDATE_CA"];
+
+/// Of what is handed over; the processes are of one image, so another one is a mistake.
+const FORMAT: &str = concat!("cutover ", env!("CARGO_PKG_VERSION"), ", 1");
+
+/// What a process is told, beside its number and the connections.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+pub struct Order {
+    /// The load.
+    pub load: Load,
+    /// The traffic model that it names.
+    pub traffic: Traffic,
+    /// Of the schedule.
+    pub seed: u64,
+    /// How many processes there are.
+    pub count: u32,
+    /// How legacy's server is verified; `None` where legacy is not loaded.
+    pub legacy: Option<TlsSettings>,
+    /// How the candidate's is.
+    pub candidate: TlsSettings,
+}
+
+/// What a process hands over.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: String,
+    taken: Taken,
+}
+
+/// Carries this process's part out: what it hands over, or why there is nothing.
+///
+/// # Errors
+/// For people; holds nothing secret.
+pub async fn run_share(spec: &LoadSpec, targets: &Targets) -> Result<Vec<u8>, String> {
+    let told = |not_run: NotRun| not_run.message;
+    let guard = Watch::open(targets, &spec.guard).await.map_err(|error| told(error.into()))?;
+    let (progress, _) = watch::channel(LoadProgress::default());
+    let taken = Box::pin(driver::drive(spec, targets, guard.watch(), &progress)).await.map_err(told)?;
+    serde_json::to_vec(&Written { format: FORMAT.to_owned(), taken }).map_err(|error| error.to_string())
+}
+
+/// A load whose parts others carry out: `parts` gives what they hand over, in the order of their numbers, or why there is
+/// nothing.
+pub(super) async fn carried_out_elsewhere(
+    spec: &LoadSpec,
+    targets: &Targets,
+    parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
+) -> Result<LoadOutcome, NotRun> {
+    let guard = Watch::open(targets, &spec.guard).await?;
+    guard.admit(spec.connections).await?;
+    let (notes, before) = (guard.notes(), Before::read(targets, &guard).await);
+    // The processes watch the servers themselves.
+    drop(guard);
+    let parts = parts.await.map_err(error)?;
+    let taken = tokio::task::spawn_blocking({
+        let rules = (targets.sides().len() > 1).then(|| spec.rules());
+        move || merged(&parts, rules.as_ref())
+    });
+    let taken = taken.await.map_err(|_| error("the parts could not be merged".to_owned()))?.map_err(error)?;
+    let mut outcome = outcome::outcome(spec, &taken);
+    outcome.report.notes = notes;
+    before.report(targets, &taken, &mut outcome.report).await;
+    Ok(outcome)
+}
+
+fn error(message: String) -> NotRun {
+    NotRun { verdict: Verdict::Error, message }
+}
+
+/// What all of them took down together, looked at as if one process had.
+fn merged(parts: &[Vec<u8>], rules: Option<&Rules>) -> Result<Taken, String> {
+    let mut read = parts.iter().enumerate().map(|(index, part)| {
+        let written: Written = serde_json::from_slice(part)
+            .map_err(|error| format!("what index {index} handed over can't be read: {error}"))?;
+        if written.format != FORMAT {
+            return Err(format!("index {index} is of another version of cutover"));
+        }
+        Ok(written.taken)
+    });
+    let mut all = read.next().ok_or("there are no parts")??;
+    for part in read {
+        add(&mut all, part?)?;
+    }
+    if !all.lanes.iter().all(super::taken::LaneTaken::is_conserved) {
+        return Err("the parts of the load lost count of their arrivals; this is a bug of cutover".to_owned());
+    }
+    if let Some(rules) = rules {
+        look_again(&mut all, rules);
+    }
+    Ok(all)
+}
+
+fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
+    let sides = |taken: &Taken| taken.lanes.iter().map(|lane| lane.arm).collect::<Vec<_>>();
+    if sides(all) != sides(&part) {
+        return Err("the parts of the load are of different sides".to_owned());
+    }
+    all.recording.merge(part.recording).map_err(|error| error.to_string())?;
+    for (lane, other) in all.lanes.iter_mut().zip(part.lanes) {
+        lane.scheduled += other.scheduled;
+        lane.skipped += other.skipped;
+        lane.tally.add(&other.tally);
+    }
+    all.stop = all.stop.take().or(part.stop);
+    all.elapsed = all.elapsed.max(part.elapsed);
+    all.cpu += part.cpu;
+    all.statements += part.statements;
+    all.processes += part.processes;
+    Ok(())
+}
+
+/// The looks of a duet, second by second, up to its verdict. Parts that ended early are looked at up to there.
+fn look_again(all: &mut Taken, rules: &Rules) {
+    let last = all.recording.seconds().min(u32::try_from(all.elapsed.as_secs()).unwrap_or(u32::MAX));
+    for second in 1..=last {
+        let look = duet::decide(&all.recording, Duration::from_secs(second.into()), rules);
+        let is_over = look.verdict != LookVerdict::Continue;
+        all.look = Some(look);
+        if is_over {
+            all.stop.get_or_insert(Stop::Verdict);
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

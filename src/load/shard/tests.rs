@@ -1,0 +1,82 @@
+use super::*;
+use crate::load::{
+    duet::{Arm, Ended, Recording},
+    measure::{Outcome, Tally, Times},
+    taken::LaneTaken,
+};
+
+/// What a process took down of `seconds` in which the candidate took `candidate_us`.
+fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
+    let mut recording = Recording::new(vec!["read".to_owned()], seconds).unwrap();
+    let lane = |arm, recording: &mut Recording| {
+        let mut tally = Tally::new().unwrap();
+        for (second, call) in (0..seconds).flat_map(|second| (0..40).map(move |call| (second, call))) {
+            let spread = (call * 7 + u64::from(second) * 13 + number) % 40;
+            let base = if arm == Arm::Legacy { 400 } else { candidate_us };
+            let latency = Duration::from_micros(base + spread);
+            let times = Times { latency, service: latency, lag: Duration::from_micros(20) };
+            tally.record(Outcome::Ok, times, Duration::ZERO);
+            recording.record(second, 0, arm, Ended::Answered(latency)).unwrap();
+        }
+        LaneTaken { arm, scheduled: tally.taken(), skipped: 0, tally }
+    };
+    let lanes = vec![lane(Arm::Legacy, &mut recording), lane(Arm::Candidate, &mut recording)];
+    Taken {
+        lanes,
+        shares: vec![1.0],
+        recording,
+        look: None,
+        stop: None,
+        elapsed: Duration::from_secs(seconds.into()),
+        cpu: Duration::from_millis(7),
+        statements: u64::from(seconds) * 80,
+        processes: 1,
+    }
+}
+
+fn written(taken: Taken) -> Vec<u8> {
+    serde_json::to_vec(&Written { format: FORMAT.to_owned(), taken }).unwrap()
+}
+
+fn rules(seconds: u64) -> Rules {
+    Rules::lasting(Duration::from_secs(seconds), Duration::from_secs(seconds))
+}
+
+#[test]
+fn the_parts_are_judged_as_one_load() {
+    for (candidate_us, expected) in [(400, LookVerdict::Pass), (480, LookVerdict::Fail)] {
+        let parts: Vec<_> = (0..3).map(|number| written(part(60, candidate_us, number))).collect();
+        let all = merged(&parts, Some(&rules(60))).unwrap();
+        assert_eq!((all.processes, all.statements, all.cpu), (3, 3 * 60 * 80, Duration::from_millis(21)));
+        assert_eq!(all.lanes[1].tally.ok, 3 * 60 * 40);
+        let look = all.look.unwrap();
+        assert_eq!(look.verdict, expected, "{}", look.reason);
+    }
+}
+
+#[test]
+fn a_part_that_ended_early_ends_the_whole_and_says_why() {
+    let stopped = Taken { stop: Some(Stop::Guard("full".to_owned())), ..part(60, 400, 1) };
+    let all = merged(&[written(part(60, 400, 0)), written(stopped)], None).unwrap();
+    assert_eq!(all.stop, Some(Stop::Guard("full".to_owned())));
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let refused = |parts: &[Vec<u8>], word: &str| {
+        let why = merged(parts, None).unwrap_err();
+        assert!(why.contains(word), "{why}");
+    };
+    let good = || written(part(60, 400, 0));
+    refused(&[], "no parts");
+    refused(&[good(), b"{}".to_vec()], "index 1 handed over can't be read");
+    refused(&[good(), written(part(59, 400, 0))], "different classes or lengths");
+    let mut alone = part(60, 400, 0);
+    alone.lanes.remove(0);
+    refused(&[good(), written(alone)], "different sides");
+    let mut lost = part(60, 400, 0);
+    lost.lanes[0].scheduled += 1;
+    refused(&[good(), written(lost)], "lost count");
+    let old = Written { format: "cutover 0.0.0, 1".to_owned(), taken: part(60, 400, 0) };
+    refused(&[good(), serde_json::to_vec(&old).unwrap()], "another version");
+}
