@@ -144,12 +144,22 @@ async fn carried_out(
 ) -> Result<LoadOutcome, NotRun> {
     let guard = Watch::open(targets, &spec.guard).await?;
     guard.admit(spec.connections).await?;
-    let (notes, before) = (guard.notes(), Before::read(targets, &guard).await);
+    let (notes, before) = (notes(targets, &guard), Before::read(targets, &guard).await);
     let taken = driver::drive(spec, targets, guard.watch(), progress).await?;
     let mut outcome = outcome::outcome(spec, &taken);
     outcome.report.notes = notes;
     before.report(targets, &taken, &mut outcome.report).await;
     Ok(outcome)
+}
+
+/// What a reader must know before anything was measured.
+fn notes(targets: &Targets, guard: &Watch) -> Vec<String> {
+    let alone = matches!(targets, Targets::Candidate(_)).then(|| {
+        "legacy was not loaded: this is what absolute limits are worth, and a candidate that is slower than legacy passes as \
+         long as it keeps within them"
+            .to_owned()
+    });
+    alone.into_iter().chain(guard.notes()).collect()
 }
 
 fn not_run_at_all(spec: &LoadSpec, verdict: Verdict, message: &str) -> LoadOutcome {

@@ -75,7 +75,7 @@ pub(super) async fn carried_out_elsewhere(
 ) -> Result<LoadOutcome, NotRun> {
     let guard = Watch::open(targets, &spec.guard).await?;
     guard.admit(spec.connections).await?;
-    let (notes, before) = (guard.notes(), Before::read(targets, &guard).await);
+    let (notes, before) = (super::notes(targets, &guard), Before::read(targets, &guard).await);
     // The processes watch the servers themselves.
     drop(guard);
     let parts = parts.await.map_err(error)?;

@@ -24,6 +24,9 @@ pub const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest warm-up of a duet; a short one has a sixth of its length.
 const LONGEST_WARM_UP: Duration = Duration::from_secs(10);
 
+/// Most calls of a load: 100 MB at two bytes each.
+const CALLS_MAX: u64 = 50_000_000;
+
 /// A load, ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadSpec {
@@ -110,6 +113,9 @@ pub enum LoadSpecError {
     /// The rate is not positive.
     #[error("the rate must be at least one arrival per second")]
     Rate,
+    /// More calls than a process can keep.
+    #[error("{0} calls are more than the {CALLS_MAX} that a load may have; lower the rate or the duration")]
+    Calls(u64),
     /// The number of connections is not positive.
     #[error("the load needs at least one connection")]
     Connections,
@@ -133,7 +139,7 @@ impl LoadSpec {
     /// The load of a stage.
     pub fn from_load(load: &Load, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         let spec = Self::new(traffic, load.rate, &load.duration, load.connections, seed)?;
-        Ok(Self {
+        Self {
             max_duration: load.max_duration.as_deref().map(|text| parse("maxDuration", text)).transpose()?,
             max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
             max_error: ErrorLimit::parse(&load.max_error_percent).ok_or(LoadSpecError::ErrorLimit)?,
@@ -143,15 +149,22 @@ impl LoadSpec {
             legacy_access: load.legacy_access,
             guard: Guard::new(&load.guard)?,
             ..spec
-        })
+        }
+        .bounded()
     }
 
     /// A baseline: nothing to compare with, so there is no limit but that of a legacy database that serves at all.
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
-        Ok(Self {
+        Self {
             course: Course::new(&baseline.shape, baseline.arrivals)?,
             ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
-        })
+        }
+        .bounded()
+    }
+
+    fn bounded(self) -> Result<Self, LoadSpecError> {
+        let calls = u64::from(self.rate).saturating_mul(self.longest().as_secs());
+        if calls > CALLS_MAX { Err(LoadSpecError::Calls(calls)) } else { Ok(self) }
     }
 
     /// When it ends, whether or not there is a verdict.
@@ -310,6 +323,8 @@ mod tests {
         refused(Load { max_increase_percent: Some(increase), ..load() }, "maxIncreasePercent.p95: a margin");
         refused(Load { max_duration: Some("1".to_owned()), ..load() }, "maxDuration can't be read");
         refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
+        let long = Load { rate: 20_000, max_duration: Some("2h".to_owned()), ..load() };
+        refused(long, "144000000 calls are more than the 50000000");
         refused(Load { rate: 0, ..load() }, "rate");
         refused(Load { connections: -1, ..load() }, "connection");
         let late = RatePoint { at: "2s".to_owned(), percent: 1 };
