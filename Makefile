@@ -8,7 +8,7 @@
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
-demo: ## A rollout, a rollback by hand and one by itself, played on a real cluster (4 minutes, once built)
+demo: ## A rollout, a rollback by hand and one by itself, played on a real cluster (5 minutes, once built)
 	@[ -n "$$CUTOVER_KUBECONFIG" ] || tests/cluster/setup.sh >&2
 	@tests/cluster/build.sh >/dev/null
 	@examples/demo/run.sh

@@ -98,7 +98,7 @@ act_one() {
     say "The shop runs on one server, legacy (port $(server_says legacy port)), and shall run on another, candidate (port $(server_says candidate port))." \
         "Reporting, which only reads, goes first; then api and workers side by side; then writers."
     type_kubectl apply -f examples/demo/rollout.yaml
-    wait_for "Act 1" 150 'Completed *' '@(Held|RollingBack|RolledBack) *'
+    wait_for "Act 1" 400 'Completed *' '@(Held|RollingBack|RolledBack) *'
     show_measurements
     type_kubectl get dbr
 }
@@ -125,7 +125,7 @@ act_three() {
     title "Act 3. A candidate that breaks"
     say "Once more to the candidate. This time its server goes away while promoted stages are being watched."
     type_kubectl patch dbr shop --type merge -p '{"spec":{"activeConfig":"Candidate"}}'
-    wait_for "Act 3" 120 '*api=Soaking*' '@(Held|RollingBack|Completed) *'
+    wait_for "Act 3" 300 '*api=Soaking*' '@(Held|RollingBack|Completed) *'
     printf '%5s  %sthe candidate'\''s server is stopped now; nobody tells cutover%s\n' "$(clock)" "$red" "$plain"
     stop_server candidate
     wait_for "Act 3" 120 'RolledBack *' '@(Held|Completed) *'

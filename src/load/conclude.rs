@@ -95,9 +95,10 @@ fn limits_carry(parts: &Parts<'_>) -> bool {
     is_noise_private && has_tail && !is_worse
 }
 
-/// Lateness that counts for nothing, and the part of a median latency above which it makes a ratio worthless.
+/// Lateness that counts for nothing, and the part of a median latency above which the generator did not send what the
+/// schedule says. What is compared leaves lateness out, so that it can't hide a difference.
 const ACCEPTABLE_LAG_US: u64 = 200;
-const ACCEPTABLE_PART: u64 = 5;
+const ACCEPTABLE_PART: u64 = 2;
 /// How far apart the lanes' lateness may be: as an absolute figure, and as a part of a median latency.
 const UNEVEN_US: u64 = 20;
 const UNEVEN_PART: u64 = 50;

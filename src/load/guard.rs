@@ -40,7 +40,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
 pub enum GuardError {
     /// A server can't be connected to.
-    #[error("{}: the connection that watches it could not be opened: {error}", name(*.arm))]
+    #[error("{} can't be connected to: {error}", name(*.arm))]
     Connect {
         /// Which.
         arm: Arm,

@@ -58,11 +58,14 @@ impl Before {
         }
         let of = |wanted| growths.iter().find(|(arm, _)| *arm == wanted).map(|(_, growth)| growth);
         report.counters = counters::side_by_side(of(Arm::Legacy), of(Arm::Candidate));
-        for (arm, growth) in &growths {
-            report.notes.extend(growth.left_out.iter().map(|why| format!("{}: {why}", name(*arm))));
-        }
+        report.notes.extend(growths.iter().filter_map(|(arm, growth)| not_counted(*arm, growth)));
         report.notes.extend(unequal(taken, of(Arm::Legacy), of(Arm::Candidate)));
     }
+}
+
+fn not_counted(arm: Arm, growth: &Growth) -> Option<String> {
+    let is_any = !growth.left_out.is_empty();
+    is_any.then(|| format!("not counted on {}: {}", name(arm), growth.left_out.join("; ")))
 }
 
 fn name(arm: Arm) -> &'static str {

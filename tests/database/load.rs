@@ -290,7 +290,7 @@ async fn a_server_that_stops_in_the_middle_fails_and_leaves_nothing_out() {
     );
     assert!(result.duration_ms < 15_000, "{result:?}");
     let result = run(&spec, &target).await;
-    assert_verdict(&result, Verdict::Fail, &["0 of 4 connections could be opened", "TCP failed"]);
+    assert_verdict(&result, Verdict::Fail, &["candidate can't be connected to", "TCP failed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +313,7 @@ async fn what_can_not_be_connected_to_or_prepared_fails_before_anything_is_sent(
     let database = stocked(Server::shared()).await;
     let reads = spec(Access::ReadOnly, reads());
     let result = run(&reads, &database.target_with_password("canary mistaken")).await;
-    assert_verdict(&result, Verdict::Fail, &["0 of 4 connections", "authentication failed", "28P01"]);
+    assert_verdict(&result, Verdict::Fail, &["authentication failed", "28P01"]);
     let result = run(&reads, &Server::shared().superuser()).await;
     assert_verdict(&result, Verdict::Fail, &["superuser", "use the application's own role"]);
     let missing = spec(
@@ -327,7 +327,7 @@ async fn what_can_not_be_connected_to_or_prepared_fails_before_anything_is_sent(
     assert_verdict(&result, Verdict::Error, &["statement 1", "takes 1 parameters, and the model gives 0"]);
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 2", database.name)).await;
     let result = run(&reads, &database.target()).await;
-    assert_verdict(&result, Verdict::Fail, &["of 4 connections could be opened", "53300"]);
+    assert_verdict(&result, Verdict::Error, &["guard.freeConnections", "role's CONNECTION LIMIT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,8 @@ fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_
     assert_eq!(with([60, 85], 400, Verdict::Pass).0, Verdict::Inconclusive);
     assert_eq!(with([60, 85], 2_000, Verdict::Pass).0, Verdict::Pass);
     assert_eq!(with([201, 201], 400, Verdict::Pass).0, Verdict::Inconclusive);
-    assert_eq!(with([900, 905], 5_000, Verdict::Pass).0, Verdict::Pass);
+    assert_eq!(with([900, 905], 2_000, Verdict::Pass).0, Verdict::Pass);
+    assert_eq!(with([1_001, 1_005], 2_000, Verdict::Pass).0, Verdict::Inconclusive);
     assert_eq!(with([201, 201], 400, Verdict::Fail).0, Verdict::Fail);
 }
 
