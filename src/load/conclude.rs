@@ -44,7 +44,12 @@ pub(super) fn cut_short(stop: &Stop, is_duet: bool) -> Option<(Verdict, String)>
             Verdict::Inconclusive,
             "legacy fell behind the rate by more than could be caught up with; lower the rate".to_owned(),
         )),
-        Stop::GrossFault(_) | Stop::Backlog(_) | Stop::Verdict => None,
+        Stop::Stalled(Arm::Legacy) if is_duet => Some((
+            Verdict::Inconclusive,
+            "legacy did not answer most of what was due any more, so there is nothing to compare with"
+                .to_owned(),
+        )),
+        Stop::GrossFault(_) | Stop::Backlog(_) | Stop::Stalled(_) | Stop::Verdict => None,
     }
 }
 

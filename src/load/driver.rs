@@ -163,6 +163,7 @@ async fn carry_out(
         statement_timeout: spec.statement_timeout,
         books: Mutex::new(prepared.books),
         over: CancellationToken::new(),
+        given_up: CancellationToken::new(),
         start,
         deadline: start + warm_up + spec.longest() + DRAIN,
         last_us: AtomicU64::new(0),

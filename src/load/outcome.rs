@@ -87,6 +87,7 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
     let breakdown = match &taken.stop {
         Some(Stop::GrossFault(arm)) if *arm == lane.arm => Some(Breakdown::GrossFault),
         Some(Stop::Backlog(arm)) if *arm == lane.arm => Some(Breakdown::Backlog),
+        Some(Stop::Stalled(arm)) if *arm == lane.arm => Some(Breakdown::Stalled),
         _ => None,
     };
     Measured {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -24,6 +24,9 @@ use super::{
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// How long what is in flight is waited for where the load was ended for something that went wrong: whoever waits for the
+/// verdict has to act on it.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What is watched.
 pub(super) struct Watch<'a> {
@@ -58,22 +61,29 @@ impl Watch<'_> {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut look, mut stop) = (None, None);
+        let mut last_wait = std::pin::pin!(sleep(Duration::ZERO));
         loop {
             let mut guarded = None;
             tokio::select! {
                 joined = workers.join_next() => if joined.is_none() { break },
                 _ = ticks.tick() => {}
+                () = &mut last_wait, if stop.as_ref().is_some_and(|stop| is_trouble(stop, look.as_ref())) => {
+                    self.run.given_up.cancel();
+                    last_wait.as_mut().reset(Instant::now() + LAST_WAIT);
+                }
                 why = &mut guard, if stop.is_none() => guarded = Some(Stop::Guard(why.to_string())),
             }
-            if stop.is_none() {
-                stop = match guarded {
-                    Some(guarded) => Some(guarded),
-                    None => self.look(&mut look).await,
-                };
+            if stop.is_some() {
+                continue;
             }
+            stop = match guarded {
+                Some(guarded) => Some(guarded),
+                None => self.look(&mut look).await,
+            };
             if stop.is_some() {
                 self.run.over.cancel();
                 self.pacer.stop();
+                last_wait.as_mut().reset(Instant::now() + LAST_WAIT);
             }
         }
         if stop.is_none() {
@@ -121,13 +131,18 @@ impl Watch<'_> {
                 return Some(Stop::Backlog(*arm));
             }
         }
-        None
+        self.timeline.stalled(self.pacer).map(Stop::Stalled)
     }
 
     fn tell(&mut self) {
         let told = self.teller.tell(&self.run.books(), self.pacer, self.run.start);
         self.progress.send_replace(told);
     }
+}
+
+/// Whether the load ended for something that went wrong, rather than well, or at its time.
+fn is_trouble(stop: &Stop, look: Option<&Look>) -> bool {
+    *stop != Stop::Verdict || look.is_some_and(|look| look.verdict == LookVerdict::Fail)
 }
 
 /// Whether legacy has been too slow for too long, with the second that was completed last.

@@ -19,6 +19,8 @@ pub(super) enum Stop {
     GrossFault(Arm),
     /// More arrivals waited for a side than could ever be caught up with.
     Backlog(Arm),
+    /// A side did not answer most of what was due any more.
+    Stalled(Arm),
     /// The candidate failed in the warm-up already; how.
     WarmUp(String),
     /// The application would have suffered; how.

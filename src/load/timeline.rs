@@ -12,6 +12,10 @@ use super::{
     pacer::Pacer,
 };
 
+/// How long calls must have been due without an end, and in how many seconds in a row, for a side to be called stalled.
+pub(super) const STALLED_FOR: u32 = 5;
+const STALLED_SECONDS: u32 = 3;
+
 /// The recordings of a load.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -22,8 +26,8 @@ pub(super) struct Timeline {
     measured: Arc<Recording>,
     /// Length of the warm-up.
     warm_seconds: u32,
-    /// Calls that have ended, by the second that they were due in.
-    booked: Vec<u32>,
+    /// Calls that have ended, by the second that they were due in, then by lane.
+    booked: Vec<Vec<u32>>,
     /// Seconds since the start that are complete.
     complete: u32,
 }
@@ -37,12 +41,12 @@ impl Timeline {
     ) -> Result<Self, RecordingError> {
         let recording = |seconds| Recording::new(classes.to_vec(), seconds);
         Ok(Self {
-            arms,
             warm_up: (warm_seconds > 0).then(|| recording(warm_seconds)).transpose()?,
             measured: Arc::new(recording(seconds)?),
             warm_seconds,
-            booked: vec![0; usize::try_from(warm_seconds + seconds).unwrap_or(0)],
+            booked: vec![vec![0; arms.len()]; index(warm_seconds + seconds)],
             complete: 0,
+            arms,
         })
     }
 
@@ -57,7 +61,7 @@ impl Timeline {
                 (None, None) => {}
             }
             if let Some(booked) = self.booked.get_mut(index(second)) {
-                *booked += 1;
+                booked[lane] += 1;
             }
         }
         Ok(())
@@ -65,10 +69,29 @@ impl Timeline {
 
     /// Goes on to the next second, if the present one is complete.
     pub(super) fn advance(&mut self, pacer: &Pacer) -> bool {
-        let is_complete = self.complete < pacer.seconds()
-            && self.booked.get(index(self.complete)) == Some(&pacer.handed(self.complete).sum());
+        let is_complete =
+            self.complete < pacer.seconds() && self.open(self.complete, pacer).all(|(open, _)| open == 0);
         self.complete += u32::from(is_complete);
         is_complete
+    }
+
+    /// Of the calls that were due in a second those that have not ended, and all of them, by lane.
+    fn open(&self, second: u32, pacer: &Pacer) -> impl Iterator<Item = (u32, u32)> {
+        let booked = self.booked.get(index(second)).into_iter().flatten();
+        pacer.handed(second).zip(booked).map(|(handed, booked)| (handed.saturating_sub(*booked), handed))
+    }
+
+    /// The side that does not answer any more: for some seconds, most of what was due in them has had no end for a while.
+    /// Such seconds never become complete, so nothing else would tell. Legacy, where both are.
+    pub(super) fn stalled(&self, pacer: &Pacer) -> Option<Arm> {
+        let until = pacer.seconds().checked_sub(STALLED_FOR)?;
+        let from = until.checked_sub(STALLED_SECONDS)?;
+        let is_stalled = |lane: usize| {
+            (from..until).all(|second| {
+                self.open(second, pacer).nth(lane).is_some_and(|(open, handed)| open * 2 > handed)
+            })
+        };
+        self.arms.iter().enumerate().find(|(lane, _)| is_stalled(*lane)).map(|(_, arm)| *arm)
     }
 
     /// Complete seconds of the warm-up.

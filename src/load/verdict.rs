@@ -4,6 +4,7 @@
 //! few samples is no evidence, nor is a latency that the generator was late for. Errors count however late it was.
 //! Pure, and exact: shares are compared as integers. The message gives every broken limit with what was measured.
 
+use super::timeline::STALLED_FOR;
 use crate::api::Verdict;
 
 /// Highest acceptable latencies, in microseconds.
@@ -58,6 +59,8 @@ pub(super) enum Breakdown {
     GrossFault,
     /// More arrivals waited than could ever be caught up with.
     Backlog,
+    /// Most of what was due had no answer for seconds.
+    Stalled,
 }
 
 /// What is judged.
@@ -174,6 +177,9 @@ fn outright_faults(measured: &Measured) -> Vec<String> {
         Some(Breakdown::Backlog) => faults.push(
             "the server fell behind the rate by more than could be caught up with, so the load was ended early".to_owned(),
         ),
+        Some(Breakdown::Stalled) => faults.push(format!(
+            "the server fell behind: most of what was due had no answer for {STALLED_FOR} s and more, so the load was ended early"
+        )),
         None => {}
     }
     if measured.ok == 0 {

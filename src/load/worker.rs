@@ -29,12 +29,17 @@ use crate::postgres::Target;
 /// First and longest pause before a lost connection is opened again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// The label of what was in flight when a load that has failed was ended.
+const GIVEN_UP: &str = "no answer when the load was ended";
+
 /// What all workers share.
 pub(super) struct Run {
     pub(super) statement_timeout: Duration,
     pub(super) books: Mutex<Books>,
     /// Nothing more is taken up.
     pub(super) over: CancellationToken,
+    /// What has no answer yet is not waited for any longer.
+    pub(super) given_up: CancellationToken,
     /// When the schedule begins.
     pub(super) start: Instant,
     /// When nothing more is taken up, at the latest.
@@ -78,7 +83,11 @@ pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
             return;
         };
         let sent = Instant::now();
-        let (outcome, is_usable) = ready.execute(&due.call).await;
+        let (outcome, is_usable) = tokio::select! {
+            biased;
+            done = ready.execute(&due.call) => done,
+            () = lane.run.given_up.cancelled() => (Outcome::Error(GIVEN_UP.to_owned()), false),
+        };
         record(&lane, &due, outcome, idle_since, sent);
         connection = is_usable.then_some(ready);
     }

@@ -9,6 +9,7 @@ use cutover::{
 use tokio::sync::watch;
 
 use crate::{
+    fake,
     load::{int, spec, statement},
     postgres::{Database, Server, assert_shows_no_secret},
 };
@@ -146,6 +147,27 @@ async fn a_candidate_that_fails_in_the_warm_up_is_not_warmed_up_any_further() {
     let outcome = duet.run(&LoadSpec { warm_up: Duration::from_secs(60), ..reads(120) }).await;
     assert_told(&outcome, Verdict::Fail, &["in the warm-up already: gross fault"]);
     assert!(sides(&outcome).iter().all(|(_, arm)| arm.scheduled == 0), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_does_not_answer_any_more_fails_and_is_not_waited_for() {
+    let mut duet = Duet::new().await;
+    let (freeze, frozen) = watch::channel(false);
+    let (host, port) = (duet.candidate.host.clone(), duet.candidate.port);
+    let relay = fake::freezable_relay("127.0.0.1", (host, port), frozen).await;
+    (duet.candidate.host, duet.candidate.port) = (relay.ip().to_string(), relay.port());
+    // Longer than the whole load: nothing times out.
+    let spec = LoadSpec { statement_timeout: Duration::from_mins(10), ..reads(120) };
+    let outcome = duet
+        .run_and(&spec, 200, async {
+            freeze.send_replace(true);
+        })
+        .await;
+    assert_told(&outcome, Verdict::Fail, &["most of what was due had no answer for 5 s"]);
+    let candidate = outcome.report.arms.candidate.as_ref().unwrap();
+    assert!(
+        candidate.error_classes.iter().any(|class| class.starts_with("no answer when the load was ended"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

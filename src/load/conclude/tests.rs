@@ -86,6 +86,8 @@ fn what_ends_a_load_early_is_held_against_the_candidate_only_where_it_is_its_fau
     let verdict = |stop, is_duet| cut_short(&stop, is_duet).map(|(verdict, _)| verdict);
     assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), true), Some(Verdict::Inconclusive));
     assert_eq!(verdict(Stop::Backlog(Arm::Legacy), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::Stalled(Arm::Legacy), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::Stalled(Arm::Candidate), true), None);
     assert_eq!(verdict(Stop::GrossFault(Arm::Candidate), true), None);
     assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), false), None);
     assert_eq!(verdict(Stop::Guard("x".to_owned()), true), Some(Verdict::Inconclusive));
