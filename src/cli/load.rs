@@ -14,7 +14,9 @@ use super::{
     traffic_file,
 };
 use crate::{
-    api::{Access, ArrivalProcess, Guard, LatencyLimits, Load, LoadMode, MaxIncreasePercent, Traffic},
+    api::{
+        Access, ArrivalProcess, Guard, LatencyLimits, Load, LoadMode, MaxIncreasePercent, RatePoint, Traffic,
+    },
     load::{self, LoadSpec, Targets},
 };
 
@@ -48,6 +50,10 @@ pub(super) struct Options {
     /// Arrivals per second, of both sides together.
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=20_000))]
     rate: i32,
+    /// How the rate changes: so many percent of it at that moment, in a straight line from one to the next; may be repeated, in
+    /// the order of the moments.
+    #[arg(long, value_name = "AT=PERCENT", value_parser = rate_point)]
+    shape: Vec<RatePoint>,
     /// How long is measured, such as `60s` or `4m`. A duet warms up before that: a sixth of it, at most 10 s; and it can't pass
     /// in less than 60 s.
     #[arg(long)]
@@ -120,6 +126,12 @@ enum Output {
     Html,
 }
 
+fn rate_point(text: &str) -> Result<RatePoint, String> {
+    let (at, percent) = text.split_once('=').ok_or("give a moment and a percentage, such as 3m=100")?;
+    let percent = percent.parse().map_err(|_| format!("{percent:?} is no whole number of percent"))?;
+    Ok(RatePoint { at: at.to_owned(), percent })
+}
+
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::install_tls_provider()?;
     // One thread for all connections: handing arrivals from thread to thread would cost more than the answers.
@@ -169,7 +181,7 @@ fn asked(options: &Options, traffic: &Traffic) -> Load {
         traffic: traffic.name.clone(),
         mode: LoadMode::Duet,
         rate: options.rate,
-        shape: Vec::new(),
+        shape: options.shape.clone(),
         arrivals: match options.arrivals {
             Arrivals::Poisson => ArrivalProcess::Poisson,
             Arrivals::Fixed => ArrivalProcess::Fixed,

@@ -101,6 +101,9 @@ async fn one_side_is_judged_by_absolute_limits_and_the_exit_code_is_the_verdict(
     assert_eq!(report["seed"].as_u64(), Some(7));
     assert!((report["duration_s"].as_f64().unwrap() - 2.0).abs() < 5.0);
 
+    let none =
+        load(None, Some(&database), &[&asked[..], &["--shape", "0s=0", "--shape", "2s=0"]].concat()).await;
+    assert_eq!(none.status.code(), Some(3), "nothing arrives at no rate at all: {}", told(&none));
     let fail = load(None, Some(&database), &[&asked[..], &["--max-p50", "1us"]].concat()).await;
     assert_eq!(fail.status.code(), Some(2), "microseconds are no unit of a duration: {}", told(&fail));
     let fail = load(Some(&database), None, &[&asked[..], &["--min-throughput", "1000"]].concat()).await;
@@ -155,6 +158,8 @@ async fn what_can_not_be_run_says_what_to_do_and_ends_with_2() {
         (of(&empty, &["--duration=2s"]), "give it at least one"),
         (of(&good, &["--duration=2s", "--max-error-percent", "x"]), "maxErrorPercent"),
         (of(&good, &["--duration=2x"]), "duration can't be read"),
+        (of(&good, &["--duration=2s", "--shape=1s"]), "such as 3m=100"),
+        (of(&good, &["--duration=2s", "--shape=1s=50", "--shape=0s=50"]), "point 2 of shape is earlier"),
         (vec!["-f".into(), format!("{script}@2"), "--rate=9".into(), "--duration=1s".into()], "meta"),
         (vec!["-f".into(), format!("{script}@x"), "--rate=9".into(), "--duration=1s".into()], "is no weight"),
     ] {
