@@ -40,16 +40,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let taken = runtime.block_on(Box::pin(shard::run_share(&spec, &told.targets)));
         Ok((spec.share.index, taken.map_err(|why| anyhow!(why))?))
     });
-    match done {
-        Ok((index, taken)) => {
-            frame::write(&mut out, &options.key, index, &taken)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(why) => {
-            frame::write_failure(&mut out, &format!("{why:#}"))?;
-            Ok(ExitCode::FAILURE)
-        }
+    let written = done.and_then(|(index, taken)| Ok(frame::write(&mut out, &options.key, index, &taken)?));
+    if let Err(why) = written {
+        frame::write_failure(&mut out, &format!("{why:#}"))?;
+        return Ok(ExitCode::FAILURE);
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 struct Told {

@@ -25,11 +25,78 @@ pub(super) enum Act {
 /// What the words of a reading statement must not have, lest it write or lock.
 const WRITING: [&str; 6] = ["insert", "update", "delete", "merge", "share", "into"];
 
+/// Functions that change the session for what comes after, or what others wait for: a prefix each.
+const NOT_FOR_LOAD: [&str; 3] = ["set_config", "pg_advisory_lock", "pg_try_advisory_lock"];
+
+/// What may stand before a parenthesis without being a function that somebody wrote.
+const HARMLESS: [&str; 44] = [
+    "in",
+    "any",
+    "all",
+    "some",
+    "exists",
+    "values",
+    "and",
+    "or",
+    "not",
+    "as",
+    "on",
+    "using",
+    "over",
+    "filter",
+    "by",
+    "from",
+    "where",
+    "select",
+    "with",
+    "when",
+    "then",
+    "else",
+    "union",
+    "except",
+    "intersect",
+    "array",
+    "row",
+    "cast",
+    "coalesce",
+    "nullif",
+    "greatest",
+    "least",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "lower",
+    "upper",
+    "length",
+    "abs",
+    "round",
+    "extract",
+    "now",
+];
+
+/// Whether a statement may run functions of which nothing is known: those could switch a session's being read-only off.
+pub(super) fn calls_functions(tokens: &[Token<'_>]) -> bool {
+    tokens.windows(2).enumerate().any(|(index, pair)| {
+        let is_qualified = index > 0 && tokens[index - 1].is_symbol(".");
+        let is_harmless = pair[0].kind == Kind::Word
+            && HARMLESS.contains(&pair[0].text.to_ascii_lowercase().as_str())
+            && !is_qualified;
+        pair[1].is_symbol("(") && !is_harmless && !matches!(pair[0].kind, Kind::Symbol)
+    })
+}
+
 pub(super) fn act(tokens: &[Token<'_>]) -> Act {
     let Some(first) = tokens.iter().find(|token| !token.is_symbol("(")) else {
         return Act::Other;
     };
-    if first.kind != Kind::Word {
+    let is_not_for_load = |token: &Token<'_>| {
+        let text = token.text.trim_matches('"').to_ascii_lowercase();
+        matches!(token.kind, Kind::Word | Kind::Quoted)
+            && NOT_FOR_LOAD.iter().any(|function| text.starts_with(function))
+    };
+    if first.kind != Kind::Word || tokens.iter().any(is_not_for_load) {
         return Act::Other;
     }
     match first.text.to_ascii_lowercase().as_str() {
@@ -79,6 +146,32 @@ mod tests {
             ("", Act::Other),
         ] {
             assert_eq!(act(&tokens(sql).unwrap()), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_would_outlast_the_statement_is_not_for_load() {
+        for sql in [
+            "SELECT set_config('default_transaction_read_only', 'off', false)",
+            "select pg_catalog.\"set_config\"('a', 'b', false)",
+            "WITH x AS (SELECT pg_try_advisory_lock(1)) SELECT * FROM x",
+        ] {
+            assert_eq!(act(&tokens(sql).unwrap()), Act::Other, "{sql}");
+        }
+        assert_eq!(act(&tokens("SELECT 'set_config', pg_advisory_xact_lock(1)").unwrap()), Act::Reads);
+    }
+
+    #[test]
+    fn a_function_that_is_not_known_is_told_from_what_only_looks_like_one() {
+        for (sql, expected) in [
+            ("SELECT * FROM t WHERE id = $1 AND (a IN (1, 2) OR EXISTS (SELECT 1))", false),
+            ("SELECT count(*), max(a) FROM t", false),
+            ("SELECT mine(1)", true),
+            ("SELECT other.count(1)", true),
+            ("SELECT \"count\"(1)", true),
+            ("CALL proc()", true),
+        ] {
+            assert_eq!(calls_functions(&tokens(sql).unwrap()), expected, "{sql}");
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::api::Verdict;
 
 use super::{
-    duet::{Arm, Comparison, Look, LookVerdict, Standing},
+    duet::{Arm, Comparison, Look, LookVerdict, Metric, Percentile, Standing},
     taken::Stop,
     verdict::{LatencyLimitsUs, micros},
 };
@@ -92,13 +92,27 @@ fn too_short(parts: &Parts<'_>, relative: &str) -> String {
     }
 }
 
-/// Whether the absolute limits are all that can be gone by, and the spec has one for the tail.
+/// Whether the absolute limits are all that can be gone by, and the spec has one for the tail. They are of all statements
+/// together, so every class must look well by itself, as far as its median can tell.
 fn limits_carry(parts: &Parts<'_>) -> bool {
     let is_noise_private = parts.look.and_then(Look::noise_shared) == Some(false);
     let has_tail = parts.latency_limits.p95.is_some() || parts.latency_limits.p99.is_some();
-    let is_worse = parts.comparisons.iter().any(|comparison| comparison.standing == Standing::Worse);
-    is_noise_private && has_tail && !is_worse
+    is_noise_private && has_tail && parts.comparisons.iter().all(looks_well)
 }
+
+/// Not shown to be worse, and not likely to be.
+fn looks_well(comparison: &Comparison) -> bool {
+    let is_median = comparison.metric == Metric::Latency(Percentile::P50);
+    match (comparison.standing, comparison.latency) {
+        (Standing::NotWorse, _) => true,
+        (Standing::Worse, _) | (Standing::Open, None) => false,
+        (_, Some(figures)) => figures.ratio < 1.0 + LIKELY,
+        (Standing::Unpaired | Standing::TooFew, None) => !is_median,
+    }
+}
+
+/// An estimate above this is no sign of health, however wide its interval.
+const LIKELY: f64 = 0.1;
 
 /// Lateness that counts for nothing, and the part of a median latency above which the generator did not send what the
 /// schedule says. What is compared leaves lateness out, so that it can't hide a difference.

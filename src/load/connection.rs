@@ -195,7 +195,10 @@ impl Connection {
     fn guard(&self, class: &Class) -> Option<String> {
         match self.scope {
             Scope::Transaction => Some(self.opening(class)),
-            Scope::Session if class.read_only && !self.limits.read_only => Some("BEGIN READ ONLY".to_owned()),
+            // A session's being read-only is a setting, which a function may change; a transaction's can't be once it reads.
+            Scope::Session if class.read_only && (!self.limits.read_only || class.runs_functions) => {
+                Some("BEGIN READ ONLY".to_owned())
+            }
             Scope::Session => None,
         }
     }

@@ -139,6 +139,11 @@ impl Prepared {
     }
 }
 
+/// Without a bound of the spec one is taken from the warm-up, which legacy alone does not have.
+fn guards_legacy(spec: &LoadSpec, arms: &[Arm]) -> bool {
+    arms.contains(&Arm::Legacy) && (arms.len() > 1 || spec.guard.legacy_p95.is_some())
+}
+
 /// One server alone is measured from its first statement on: a cache that is cold is what the application will find.
 fn warm_up(spec: &LoadSpec, sides: &[(Arm, &Target)]) -> Duration {
     if sides.len() > 1 { spec.warm_up } else { Duration::ZERO }
@@ -186,7 +191,7 @@ async fn carry_out(
         arms: &arms,
         // A part of a schedule tells too little: the whole is judged once all parts are there.
         rules: (arms.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
-        legacy: (arms.len() > 1).then(|| LegacyLatency::new(&spec.guard)),
+        legacy: guards_legacy(spec, &arms).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
         progress,
         teller: Teller { arms: arms.clone(), warm_up, duration: spec.longest() },

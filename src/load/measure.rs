@@ -48,7 +48,9 @@ pub(super) struct Tally {
     pub(super) timeouts: u64,
     /// Of answers and timeouts, from the scheduled arrival.
     pub(super) latency: Latencies,
-    /// The same, from the sending: what is left is waiting for a free connection.
+    /// The same without the generator's own lateness: what a limit is broken by is the server's doing only if this breaks it.
+    pub(super) on_time: Latencies,
+    /// Of answers and timeouts, from the sending: what is left is waiting for a free connection.
     pub(super) service: Latencies,
     pub(super) lag: Latencies,
     labels: BTreeMap<String, u64>,
@@ -61,6 +63,7 @@ impl Tally {
             errors: 0,
             timeouts: 0,
             latency: Latencies::new()?,
+            on_time: Latencies::new()?,
             service: Latencies::new()?,
             lag: Latencies::new()?,
             labels: BTreeMap::new(),
@@ -74,11 +77,13 @@ impl Tally {
             Outcome::Ok => {
                 self.ok += 1;
                 self.latency.record(times.latency);
+                self.on_time.record(times.latency.saturating_sub(times.lag));
                 self.service.record(times.service);
             }
             Outcome::Timeout => {
                 self.timeouts += 1;
                 self.latency.record(times.latency.max(timeout));
+                self.on_time.record(times.latency.saturating_sub(times.lag).max(timeout));
                 self.service.record(times.service.max(timeout));
                 self.label("statement timeout".to_owned());
             }
@@ -96,6 +101,7 @@ impl Tally {
         self.errors += other.errors;
         self.timeouts += other.timeouts;
         self.latency.add(&other.latency);
+        self.on_time.add(&other.on_time);
         self.service.add(&other.service);
         self.lag.add(&other.lag);
         for (label, count) in &other.labels {

@@ -117,14 +117,15 @@ pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<Loa
     Box::pin(told(spec, carried_out(spec, targets, &progress))).await
 }
 
-/// The same of a load whose parts other processes carry out: `parts` gives what each of them handed over, in the order of
+/// The same of a load whose parts so many other processes carry out: `parts` gives what each of them handed over, in the order of
 /// their numbers, or why there is nothing. A part alone is never judged.
 pub async fn run_elsewhere(
     spec: &LoadSpec,
     targets: &Targets,
+    processes: usize,
     parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
 ) -> LoadOutcome {
-    Box::pin(told(spec, shard::carried_out_elsewhere(spec, targets, parts))).await
+    Box::pin(told(spec, shard::carried_out_elsewhere(spec, targets, processes, parts))).await
 }
 
 async fn told(spec: &LoadSpec, load: impl Future<Output = Result<LoadOutcome, NotRun>>) -> LoadOutcome {

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    act::{Act, act},
+    act::{Act, act, calls_functions},
     sampler::{Keys, Sampler},
     scan,
     script::{self, ScriptError},
@@ -97,6 +97,8 @@ pub(super) struct Class {
     pub(super) name: String,
     /// Whether it may only read.
     pub(super) read_only: bool,
+    /// Whether its statements may run functions that switch a session's being read-only off.
+    pub(super) runs_functions: bool,
     pub(super) steps: Vec<Step>,
     /// Of the parameters that are drawn with each arrival.
     pub(super) samplers: Vec<Sampler>,
@@ -176,7 +178,12 @@ impl Model {
         weights.map(|weight| float(weight) / float(self.total())).collect()
     }
 
-    fn add(&mut self, class: Class, weight: i32) -> Result<(), TrafficError> {
+    fn add(&mut self, mut class: Class, weight: i32) -> Result<(), TrafficError> {
+        class.runs_functions = class.steps.iter().any(|step| match step {
+            // What can't be read was refused already.
+            Step::Send(query) => scan::tokens(&query.sql).is_ok_and(|tokens| calls_functions(&tokens)),
+            _ => false,
+        });
         let weight = u64::try_from(weight).ok().filter(|weight| *weight > 0);
         let weight = weight.ok_or_else(|| TrafficError::Weight { place: class.name.clone() })?;
         self.cumulative.push(self.cumulative.last().unwrap_or(&0) + weight);
@@ -200,6 +207,7 @@ impl Model {
         let mut class = Class {
             name: model.name.clone().unwrap_or_else(|| place.clone()),
             read_only: read_only(&place, model.access, access)?,
+            runs_functions: false,
             steps: Vec::new(),
             samplers: Vec::new(),
             variables: Vec::new(),
@@ -258,6 +266,7 @@ fn of_script(model: &Script, access: Access) -> Result<Class, TrafficError> {
     Ok(Class {
         name: model.name.clone(),
         read_only: read_only(&format!("script {:?}", model.name), model.access, access)?,
+        runs_functions: false,
         steps: script.steps,
         samplers: Vec::new(),
         variables: script.variables,
@@ -289,7 +298,7 @@ fn is_for_load(sql: &str) -> Result<(), String> {
         }
         Act::Other => {
             Err("only SELECT, VALUES, TABLE, WITH, SHOW, EXPLAIN, INSERT, UPDATE, DELETE, MERGE, CALL, LOCK \
-                           and NOTIFY are for load"
+                           and NOTIFY are for load, without set_config and session-level advisory locks"
                 .to_owned())
         }
     }

@@ -99,6 +99,7 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
         p50_us: tally.latency.percentile_us(50, tally.errors),
         p95_us: tally.latency.percentile_us(95, tally.errors),
         p99_us: tally.latency.percentile_us(99, tally.errors),
+        on_time_us: [50, 95, 99].map(|percent| tally.on_time.percentile_us(percent, tally.errors)),
         service_p95_us: tally.service.percentile_us(95, tally.errors),
         lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
         breakdown,
@@ -162,7 +163,7 @@ pub(super) fn of_standing(standing: Standing) -> Verdict {
     match standing {
         Standing::Worse => Verdict::Fail,
         Standing::NotWorse => Verdict::Pass,
-        Standing::Open | Standing::TooFew => Verdict::Inconclusive,
+        Standing::Open | Standing::Unpaired | Standing::TooFew => Verdict::Inconclusive,
     }
 }
 

@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// How long what is in flight is waited for where the load was ended for something that went wrong: whoever waits for the
 /// verdict has to act on it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+/// Most seconds whose calls together tell legacy's percentile.
+const LEGACY_SECONDS_MAX: u32 = 10;
 
 /// What is watched.
 pub(super) struct Watch<'a> {
@@ -158,10 +160,14 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
         Some(warm_up) if measured == 0 => (warm_up, warm),
         _ => (timeline.measured().as_ref(), measured),
     };
+    // At a low rate a percentile takes the calls of some seconds.
+    let seen = (1..=LEGACY_SECONDS_MAX)
+        .take_while(|length| *length <= second)
+        .find_map(|length| p95(recording, second - length, second));
     if measured == 1 {
         legacy.warmed_up(timeline.warm_up().and_then(|recording| p95(recording, 0, warm)));
     }
-    legacy.tell(p95(recording, second.saturating_sub(1), second))
+    legacy.tell(seen)
 }
 
 /// Judges the second that was completed last.

@@ -70,6 +70,7 @@ struct Shared {
 pub(super) struct Pacer {
     shared: Arc<Shared>,
     thread: Thread,
+    start: Instant,
 }
 
 impl Pacer {
@@ -83,9 +84,9 @@ impl Pacer {
             refused: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
             horizon_us: AtomicU64::new(0),
         });
-        let its = shared.clone();
+        let (its, start) = (shared.clone(), plan.start);
         let handle = thread::Builder::new().name("load-pacer".to_owned()).spawn(move || pace(plan, &its))?;
-        Ok(Self { shared, thread: handle.thread().clone() })
+        Ok(Self { shared, thread: handle.thread().clone(), start })
     }
 
     /// Ends the schedule here.
@@ -105,9 +106,11 @@ impl Pacer {
         self.shared.refused.get(lane).map_or(0, |refused| refused.load(Ordering::Acquire))
     }
 
-    /// Whole seconds of which every arrival has been handed out.
+    /// Whole seconds that are over, and of which every arrival has been handed out. Where nothing is due for a while, the
+    /// next arrival is far ahead of the clock.
     pub(super) fn seconds(&self) -> u32 {
-        u32::try_from(self.shared.horizon_us.load(Ordering::Acquire) / 1_000_000).unwrap_or(u32::MAX)
+        let handed = self.shared.horizon_us.load(Ordering::Acquire) / 1_000_000;
+        u32::try_from(handed.min(self.start.elapsed().as_secs())).unwrap_or(u32::MAX)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     guard::Watch,
     outcome,
     servers::Before,
-    taken::{Stop, Taken},
+    taken::Taken,
 };
 use crate::api::{Load, TlsSettings, Traffic, Verdict};
 
@@ -71,10 +71,12 @@ pub async fn run_share(spec: &LoadSpec, targets: &Targets) -> Result<Vec<u8>, St
 pub(super) async fn carried_out_elsewhere(
     spec: &LoadSpec,
     targets: &Targets,
+    processes: usize,
     parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
 ) -> Result<LoadOutcome, NotRun> {
     let guard = Watch::open(targets, &spec.guard).await?;
-    guard.admit(spec.connections).await?;
+    // Every process has a connection of its own that watches.
+    guard.admit(spec.connections + processes).await?;
     let (notes, before) = (super::notes(targets, &guard), Before::read(targets, &guard).await);
     // The processes watch the servers themselves.
     drop(guard);
@@ -136,15 +138,15 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
     Ok(())
 }
 
-/// The looks of a duet, second by second, up to its verdict. Parts that ended early are looked at up to there.
+/// The looks of a duet, second by second, to its end: all of it was measured, so a pass on the way to there is none yet.
+/// Parts that ended early are looked at up to there.
 fn look_again(all: &mut Taken, rules: &Rules) {
     let last = all.recording.seconds().min(u32::try_from(all.elapsed.as_secs()).unwrap_or(u32::MAX));
     for second in 1..=last {
         let look = duet::decide(&all.recording, Duration::from_secs(second.into()), rules);
-        let is_over = look.verdict != LookVerdict::Continue;
+        let has_failed = look.verdict == LookVerdict::Fail;
         all.look = Some(look);
-        if is_over {
-            all.stop.get_or_insert(Stop::Verdict);
+        if has_failed {
             return;
         }
     }

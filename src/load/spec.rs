@@ -127,6 +127,9 @@ pub enum LoadSpecError {
         /// Why.
         error: MarginTooSmall,
     },
+    /// Pods without a connection.
+    #[error("{0} pods share {1} connections, and each needs one: raise connections or lower parallelism")]
+    Parallelism(i32, i32),
     /// The shape can't be followed.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -139,6 +142,9 @@ impl LoadSpec {
     /// The load of a stage.
     pub fn from_load(load: &Load, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         let spec = Self::new(traffic, load.rate, &load.duration, load.connections, seed)?;
+        if load.parallelism > load.connections {
+            return Err(LoadSpecError::Parallelism(load.parallelism, load.connections));
+        }
         Self {
             max_duration: load.max_duration.as_deref().map(|text| parse("maxDuration", text)).transpose()?,
             max_latency: load.max_latency.as_ref().map_or(Ok(LatencyLimitsUs::default()), latency_limits)?,
@@ -183,7 +189,7 @@ impl LoadSpec {
     pub(super) fn own_connections(&self) -> usize {
         let count = usize::try_from(self.share.count).unwrap_or(usize::MAX).max(1);
         let index = usize::try_from(self.share.index).unwrap_or(usize::MAX);
-        (self.connections / count + usize::from(index < self.connections % count)).max(1)
+        self.connections / count + usize::from(index < self.connections % count)
     }
 
     fn new(
@@ -324,6 +330,7 @@ mod tests {
         refused(Load { max_duration: Some("1".to_owned()), ..load() }, "maxDuration can't be read");
         refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
         let long = Load { rate: 20_000, max_duration: Some("2h".to_owned()), ..load() };
+        refused(Load { parallelism: 21, ..load() }, "21 pods share 20 connections");
         refused(long, "144000000 calls are more than the 50000000");
         refused(Load { rate: 0, ..load() }, "rate");
         refused(Load { connections: -1, ..load() }, "connection");

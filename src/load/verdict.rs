@@ -75,6 +75,8 @@ pub(super) struct Measured {
     pub(super) p50_us: Option<u64>,
     pub(super) p95_us: Option<u64>,
     pub(super) p99_us: Option<u64>,
+    /// The same three without the generator's own lateness.
+    pub(super) on_time_us: [Option<u64>; 3],
     /// From the sending: the rest of p95 is waiting for a free connection.
     pub(super) service_p95_us: Option<u64>,
     /// Median of the generator's own lateness.
@@ -105,8 +107,13 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         let message = "the schedule had no arrivals; raise the rate or the duration".to_owned();
         return (Verdict::Inconclusive, message);
     }
+    let is_late = is_generator_late(measured);
     let mut faults = outright_faults(measured);
     let mut doubts = Vec::new();
+    if is_late && measured.breakdown.is_some_and(|breakdown| breakdown != Breakdown::GrossFault) {
+        // A generator that hands out what was due all at once makes any server fall behind.
+        doubts.append(&mut faults);
+    }
     let failed = measured.errors + measured.timeouts;
     let taken = measured.ok + failed;
     if errors.is_broken(failed, taken) {
@@ -117,7 +124,6 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         ));
     }
     faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
-    let is_late = is_generator_late(measured);
     if is_late {
         doubts.push(format!(
             "the load generator itself was late by {} at the median, so the latencies are not the server's; \
@@ -126,18 +132,26 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         ));
     }
     // A percentile needs 10 samples beyond it: 10 / (1 - q).
-    for (name, limit, seen, needed) in [
-        ("p50", latency.p50, measured.p50_us, 20),
-        ("p95", latency.p95, measured.p95_us, 200),
-        ("p99", latency.p99, measured.p99_us, 1_000),
+    let [p50, p95, p99] = measured.on_time_us;
+    for (name, limit, seen, on_time, needed) in [
+        ("p50", latency.p50, measured.p50_us, p50, 20),
+        ("p95", latency.p95, measured.p95_us, p95, 200),
+        ("p99", latency.p99, measured.p99_us, p99, 1_000),
     ] {
         let Some(limit) = limit else { continue };
         if taken < needed {
             doubts.push(format!(
                 "{name} needs at least {needed} statements, and there were {taken}; raise the rate or the duration"
             ));
-        } else if !is_late {
-            faults.extend(broken(name, limit, seen, measured));
+        } else if let Some(told) = broken(name, limit, seen, measured) {
+            // Late arrivals, or a burst of them after a pause of the generator, are not the server's doing.
+            let is_servers = !is_late && on_time.is_none_or(|on_time| on_time > limit);
+            let (list, told) = if is_servers {
+                (&mut faults, told)
+            } else {
+                (&mut doubts, format!("{told}, with the load generator's own lateness"))
+            };
+            list.push(told);
         }
     }
     let summary = summary(measured);

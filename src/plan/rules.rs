@@ -191,7 +191,8 @@ fn expected_arrivals(load: &Load) -> f64 {
     let length = duration::parse(&load.duration).unwrap_or_default();
     // A shape that can't be followed is a fault of its own.
     let course = Course::new(&load.shape, load.arrivals).unwrap_or_default();
-    f64::from(load.rate) * course.area(length)
+    let candidates_part = if load.mode == LoadMode::Duet { 0.5 } else { 1.0 };
+    candidates_part * f64::from(load.rate) * course.area(length)
 }
 
 fn check_timeouts(stage: &Stage, faults: &mut Vec<Fault>) {

@@ -41,6 +41,7 @@ pub struct Baseline {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.maxDuration) || duration(self.maxDuration) >= duration(self.duration)").message("load.maxDuration must not be shorter than load.duration"))]
 #[x_kube(validation = Rule::new("(has(self.mode) && self.mode == 'Candidate') || duration(self.duration) >= duration('1m')").message("a duet can't pass in less than 60s: set load.duration to 1m or more, or load.mode to Candidate with limits in load.maxLatency"))]
+#[x_kube(validation = Rule::new("!has(self.parallelism) || self.parallelism <= self.connections").message("load.connections must be at least load.parallelism: every pod needs one"))]
 #[x_kube(validation = Rule::new("!has(self.mode) || self.mode == 'Duet' || !(has(self.maxIncreasePercent) || has(self.maxDuration) || has(self.legacyAccess))").message("maxIncreasePercent, maxDuration and legacyAccess are about legacy, which mode Candidate does not load"))]
 pub struct Load {
     /// Name of the traffic model.

@@ -102,7 +102,8 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
                 let parts = place.jobs.run_indexed(place.namespace, pods).await;
                 parts.map_err(|failure| failure.to_string())
             };
-            Box::pin(load::run_elsewhere(&load.spec, &load.targets, parts)).await
+            let processes = usize::try_from(pods.parallelism).unwrap_or(usize::MAX);
+            Box::pin(load::run_elsewhere(&load.spec, &load.targets, processes, parts)).await
         }
     };
     match place.reports.write_load(&load.place, &report).await {

@@ -18,6 +18,9 @@ use crate::{
 /// What pods may take beyond their schedule: connections that are opened late, calls in flight, and the end.
 const BEYOND_SCHEDULE: Duration = Duration::from_secs(60);
 
+/// Most calls of a pod: what it hands over takes some three bytes for each, and may take 4 MiB.
+const CALLS_MAX: u64 = 1_200_000;
+
 /// The pods that carry `load` out, of which `spec` is what was made.
 pub(super) fn request(
     load: &Load,
@@ -38,6 +41,12 @@ pub(super) fn request(
         legacy: legacy.map(tls),
         candidate: tls(candidate),
     };
+    let calls = u64::from(spec.rate).saturating_mul(spec.longest().as_secs()) / u64::from(count);
+    if calls > CALLS_MAX {
+        return Err(format!(
+            "each of {count} pods would have {calls} calls to hand over, and can {CALLS_MAX}: raise parallelism, or lower rate or duration"
+        ));
+    }
     let mut request = JobRequest {
         rollout: rollout.name_any(),
         rollout_uid: rollout.uid().unwrap_or_default(),

@@ -33,7 +33,11 @@ pub(super) fn subject(classes: &[String], group: Group, metric: Metric) -> Strin
 /// Where a percentile stands. Worse is looked at first; not worse also needs an estimate below the margin of
 /// failure.
 pub(super) fn standing(paired: &Paired, look: usize, rules: &Rules) -> Standing {
-    let Ok(blocks) = &paired.blocks else { return Standing::TooFew };
+    let blocks = match &paired.blocks {
+        Ok(blocks) => blocks,
+        Err(unpaired) if unpaired.lacks_calls => return Standing::TooFew,
+        Err(_) => return Standing::Unpaired,
+    };
     let margin = rules.margin(paired.percentile);
     let ranked = blocks.ranked();
     if ranked.p_above(margin.fail.ln_1p()) < rules.fail_alpha(look, paired.part) {
@@ -63,7 +67,7 @@ pub(super) fn latency(
             let said = figures.map(|figures| told(&figures, standing, rules.margin(paired.percentile)));
             (figures, said.unwrap_or_default())
         }
-        Err(reason) => (None, reason.clone()),
+        Err(unpaired) => (None, unpaired.why.clone()),
     };
     Comparison {
         class: class(paired.group),
@@ -139,14 +143,15 @@ impl Counted {
     pub(super) fn standing(&self, look: usize, classes: usize, rules: &Rules) -> Standing {
         let (legacy, candidate) = (self.legacy, self.candidate);
         let none = Calls { ended: candidate.ended, failed: 0 };
+        let seen = candidate.share() - legacy.share();
         if p_more(candidate, legacy, FAILED_MARGIN) < rules.failures_alpha(look, self.group, classes) {
             Standing::Worse
-        } else if p_fewer(none, FAILED_PASS_MARGIN) >= rules.pass_alpha() {
-            Standing::TooFew
         } else if legacy.share() <= FAILED_PASS_MARGIN
             && p_fewer(candidate, legacy.share() + FAILED_PASS_MARGIN) < rules.pass_alpha()
         {
             Standing::NotWorse
+        } else if seen <= FAILED_PASS_MARGIN && p_fewer(none, FAILED_PASS_MARGIN) >= rules.pass_alpha() {
+            Standing::TooFew
         } else {
             Standing::Open
         }
@@ -161,7 +166,7 @@ impl Counted {
                 "legacy itself fails, and is nothing to compare with"
             }
             Standing::Open => "neither shown to be 0.1 % beyond legacy's share nor to be within 1 % of it",
-            Standing::TooFew => "too few calls to rule out 1 %",
+            Standing::TooFew | Standing::Unpaired => "too few calls to rule out 1 %",
         };
         let reason = format!(
             "{} {} of {} on the candidate, {} of {} on legacy: {end}",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{
     compare::{self, Counted},
     early::{self, Bet},
-    evidence::{Evidence, Percentile},
+    evidence::{Evidence, Group, Percentile},
     look::{Comparison, Look, LookVerdict, Metric, Standing},
     noise::Noise,
     paired::{Paired, groups, pair},
@@ -61,6 +61,8 @@ pub(super) struct Judged {
 enum Cause {
     Gross(String),
     Bet(Bet),
+    /// No comparison is open, and the whole of it is worse all the same.
+    Whole(String),
     /// The look with that number; none is due yet where there is none.
     Look(Option<usize>),
 }
@@ -86,6 +88,12 @@ pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rule
     if let Some((look, is_last)) = look {
         judged.standings = standings(evidence, &judged.paired, seconds, look, rules);
         judged.verdict = conclude(&judged.paired, &judged.standings, rules.may_pass(look), is_last);
+        if judged.verdict == LookVerdict::Pass
+            && let Some(told) = worse_as_a_whole(evidence, &judged.paired, seconds, rules)
+        {
+            judged.verdict = if is_last { LookVerdict::Inconclusive } else { LookVerdict::Continue };
+            judged.cause = Cause::Whole(told);
+        }
     }
     if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
         && let Some(bet) = early::betting(&judged.paired, rules)
@@ -93,6 +101,29 @@ pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rule
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Bet(bet));
     }
     judged
+}
+
+/// A tail that is bad in a few blocks, and that no test of blocks sees: pauses. No test by itself, so it never fails, but
+/// nothing passes with it. Twice the margin to pass, because what one server did for a moment is in it, too.
+fn worse_as_a_whole(
+    evidence: &impl Evidence,
+    paired: &[Paired],
+    seconds: usize,
+    rules: &Rules,
+) -> Option<String> {
+    let whole = evidence.blocks(Group::All, seconds.max(1), 0, seconds).pop()?;
+    [Percentile::P95, Percentile::P99].into_iter().find_map(|percentile| {
+        let is_judged = |paired: &&Paired| paired.group == Group::All && paired.percentile == percentile;
+        paired.iter().find(is_judged)?.blocks.as_ref().ok()?;
+        let (ratio, margin) = (whole[percentile.index()].difference().exp(), rules.margin(percentile).pass);
+        (ratio > 1.0 + 2.0 * margin).then(|| {
+            let name = percentile.name();
+            format!(
+                "over the whole of it {name} of all statements was {ratio:.2} times legacy's, although its blocks differ little: \
+                 the candidate pauses now and then"
+            )
+        })
+    })
 }
 
 /// Less often the longer it takes: each count goes through everything recorded.
@@ -120,9 +151,9 @@ fn standings(
 }
 
 fn conclude(paired: &[Paired], standings: &[Standing], may_pass: bool, is_last: bool) -> LookVerdict {
-    let is_hindered = standings.iter().enumerate().any(|(index, standing)| {
-        let latency = paired.get(index).map(|paired| paired.percentile);
-        is_hindrance(*standing, latency, index == paired.len())
+    let is_hindered = standings.iter().enumerate().any(|(index, standing)| match paired.get(index) {
+        Some(paired) => is_hindrance(*standing, Some(paired.percentile), paired.group == Group::All),
+        None => is_hindrance(*standing, None, index == paired.len()),
     });
     match (standings.contains(&Standing::Worse), is_hindered) {
         (true, _) => LookVerdict::Fail,
@@ -132,12 +163,14 @@ fn conclude(paired: &[Paired], standings: &[Standing], may_pass: bool, is_last: 
     }
 }
 
-/// What keeps a duet from passing: what is open, and what can't be told yet of a median or of the failures of all
-/// statements.
-fn is_hindrance(standing: Standing, latency: Option<Percentile>, is_failures_of_all: bool) -> bool {
+/// What keeps a duet from passing: what is open; what more time could tell of all statements, or of a median; what can't
+/// be told at all of a median, or of the failures of all statements.
+fn is_hindrance(standing: Standing, latency: Option<Percentile>, is_of_all: bool) -> bool {
+    let is_median = latency == Some(Percentile::P50);
     match standing {
         Standing::Open => true,
-        Standing::TooFew => latency.map_or(is_failures_of_all, |percentile| percentile == Percentile::P50),
+        Standing::Unpaired => is_of_all || is_median,
+        Standing::TooFew => is_median || (latency.is_none() && is_of_all),
         Standing::Worse | Standing::NotWorse => false,
     }
 }
@@ -155,10 +188,11 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
     let comparisons = match judged.cause {
         Cause::Look(Some(look)) => compare_all(evidence, judged, seconds, look, rules),
+        Cause::Whole(_) => compare_all(evidence, judged, seconds, rules.last_look(), rules),
         _ => Vec::new(),
     };
     let reason = match &judged.cause {
-        Cause::Gross(fault) => fault.clone(),
+        Cause::Gross(told) | Cause::Whole(told) => told.clone(),
         Cause::Bet(bet) => bet.told(evidence.classes(), rules),
         Cause::Look(None) => "the next look has not come yet".to_owned(),
         Cause::Look(Some(_)) => why(judged, &comparisons),
@@ -194,8 +228,9 @@ fn compare_all(
     all.sort_by_key(|comparison| match comparison.standing {
         Standing::Worse => 0,
         Standing::Open => 1,
-        Standing::TooFew => 2,
-        Standing::NotWorse => 3,
+        Standing::Unpaired => 2,
+        Standing::TooFew => 3,
+        Standing::NotWorse => 4,
     });
     all
 }
@@ -224,7 +259,11 @@ fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
         LookVerdict::Fail => that_are(&worse),
         LookVerdict::Pass => {
             let judged = comparisons.iter().filter(|comparison| comparison.standing == Standing::NotWorse);
-            format!("not worse than legacy in {} comparisons", judged.count())
+            let unjudged = comparisons
+                .iter()
+                .filter(|comparison| comparison.class.is_none() && comparison.standing == Standing::TooFew)
+                .map(|comparison| format!("; not judged: {}", comparison.reason));
+            format!("not worse than legacy in {} comparisons{}", judged.count(), unjudged.collect::<String>())
         }
         LookVerdict::Continue => that_are(&hinders),
         LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&hinders)),

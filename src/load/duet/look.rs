@@ -24,7 +24,10 @@ pub enum Standing {
     NotWorse,
     /// Neither.
     Open,
-    /// Too few calls or blocks to say anything. Does not hinder a `Pass`, unless it is a median.
+    /// Calls enough, and too few blocks that are independent of each other: the duet is too short, or the ratio drifts,
+    /// as that of a tail does which goes bad in the middle. Hinders a `Pass` like `Open`, except of a tail of one class.
+    Unpaired,
+    /// Too few calls to say anything, however long it takes. Does not hinder a `Pass`, unless it is a median.
     TooFew,
 }
 

@@ -25,7 +25,25 @@ pub(super) struct Paired {
     /// Its share in the chance of a false `Fail`.
     pub(super) part: f64,
     /// What can be tested, or why nothing can.
-    pub(super) blocks: Result<Blocks, String>,
+    pub(super) blocks: Result<Blocks, Unpaired>,
+}
+
+/// Why there is nothing to test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unpaired {
+    pub(super) why: String,
+    /// Too few calls, which no duration can mend; else too few blocks that are independent of each other.
+    pub(super) lacks_calls: bool,
+}
+
+impl Unpaired {
+    fn for_lack_of_calls(why: String) -> Self {
+        Self { why, lacks_calls: true }
+    }
+
+    fn for_lack_of_blocks(why: String) -> Self {
+        Self { why, lacks_calls: false }
+    }
 }
 
 /// Independent blocks; at least `MIN_BLOCKS`.
@@ -66,9 +84,9 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
     let blocks = Percentile::ALL.map(|percentile| {
         let least = CLASS_CALLS_PER_SECOND[percentile.index()];
         if group != Group::All && calls < least {
-            return Err(format!(
+            return Err(Unpaired::for_lack_of_calls(format!(
                 "too few calls: {calls:.1}/s on each side, and this percentile of a class needs {least}/s"
-            ));
+            )));
         }
         let length = noise.block_seconds(times[percentile.index()], calls, percentile.calls_per_block());
         let length = length.ok_or_else(|| unpairable(percentile, calls, times[percentile.index()]))?;
@@ -82,18 +100,19 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
         percentile,
         autocorrelation: times[percentile.index()],
         part: part(group, classes, percentile, judged),
-        blocks: blocks.next().unwrap_or_else(|| Err(String::new())),
+        blocks: blocks.next().unwrap_or_else(|| Err(Unpaired::for_lack_of_blocks(String::new()))),
     })
 }
 
-fn unpairable(percentile: Percentile, calls: f64, autocorrelation: f64) -> String {
+fn unpairable(percentile: Percentile, calls: f64, autocorrelation: f64) -> Unpaired {
     let needed = percentile.calls_per_block();
     if calls * 20.0 < needed {
-        return format!("too few calls: {calls:.1}/s on each side, and a block of 20 s needs {needed}");
+        let why = format!("too few calls: {calls:.1}/s on each side, and a block of 20 s needs {needed}");
+        return Unpaired::for_lack_of_calls(why);
     }
-    format!(
-        "the noise of one side lasts {autocorrelation:.0} s, and blocks of 20 s are too short to be independent of it"
-    )
+    Unpaired::for_lack_of_blocks(format!(
+        "the ratio drifts for {autocorrelation:.0} s, and blocks of 20 s are too short to be independent of that"
+    ))
 }
 
 /// Blocks of every length that was asked for.
@@ -105,18 +124,18 @@ struct Cut<'a, E> {
 }
 
 impl<E: Evidence> Cut<'_, E> {
-    fn blocks_of(&mut self, percentile: Percentile, length: usize) -> Result<Blocks, String> {
+    fn blocks_of(&mut self, percentile: Percentile, length: usize) -> Result<Blocks, Unpaired> {
         let index = self.lengths.iter().position(|(seconds, _)| *seconds == length).unwrap_or_else(|| {
             self.lengths.push((length, self.evidence.blocks(self.group, length, 0, self.seconds)));
             self.lengths.len() - 1
         });
         let pairs: Vec<_> = self.lengths[index].1.iter().map(|block| block[percentile.index()]).collect();
         if pairs.len() < MIN_BLOCKS {
-            return Err(format!(
+            return Err(Unpaired::for_lack_of_blocks(format!(
                 "too few blocks: {} of {length} s, and {MIN_BLOCKS} are needed; that takes {:.0} s",
                 pairs.len(),
                 number(MIN_BLOCKS * length),
-            ));
+            )));
         }
         Ok(Blocks {
             seconds: length,

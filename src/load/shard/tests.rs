@@ -2,7 +2,7 @@ use super::*;
 use crate::load::{
     duet::{Arm, Ended, Recording},
     measure::{Outcome, Tally, Times},
-    taken::LaneTaken,
+    taken::{LaneTaken, Stop},
 };
 
 /// What a process took down of `seconds` in which the candidate took `candidate_us`.
@@ -52,6 +52,30 @@ fn the_parts_are_judged_as_one_load() {
         let look = all.look.unwrap();
         assert_eq!(look.verdict, expected, "{}", look.reason);
     }
+}
+
+#[test]
+fn what_came_after_a_passing_look_counts_as_well() {
+    let mut later = part(120, 400, 0);
+    for second in 60..120 {
+        for call in 0..40 {
+            let slow = Ended::Answered(Duration::from_millis(3 + call));
+            later.recording.record(second, 0, Arm::Candidate, slow).unwrap();
+        }
+    }
+    let lane = &mut later.lanes[1];
+    lane.scheduled += 60 * 40;
+    for call in 0..60 * 40 {
+        let latency = Duration::from_millis(3 + call % 40);
+        lane.tally.record(
+            Outcome::Ok,
+            Times { latency, service: latency, lag: Duration::ZERO },
+            Duration::ZERO,
+        );
+    }
+    let rules = Rules::lasting(Duration::from_secs(60), Duration::from_secs(120));
+    let all = merged(&[written(later)], Some(&rules)).unwrap();
+    assert_eq!(all.look.unwrap().verdict, LookVerdict::Fail);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn judged(measured: &Measured, latency: LatencyLimitsUs, errors: ErrorLimit) -> 
     judge(measured, &Limits { latency, errors, min_throughput: None })
 }
 
-fn verdict(measured: &Measured) -> Verdict {
+fn verdict_of(measured: &Measured) -> Verdict {
     judged(measured, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT).0
 }
 
@@ -97,8 +97,8 @@ fn a_late_generator_is_inconclusive_but_excuses_no_errors() {
     let (late_verdict, message) = judged(&late, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
     assert_eq!(late_verdict, Verdict::Inconclusive);
     assert!(message.contains("late by 2.00 ms"), "{message}");
-    assert_eq!(verdict(&Measured { ok: 9_000, errors: 1_000, ..late }), Verdict::Fail);
-    assert_eq!(verdict(&Measured { lag_p50_us: 2_000, ..good() }), Verdict::Pass);
+    assert_eq!(verdict_of(&Measured { ok: 9_000, errors: 1_000, ..late }), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured { lag_p50_us: 2_000, ..good() }), Verdict::Pass);
     // A fifth of a median of 20 ms is 4 ms.
     let slow = Measured { lag_p50_us: 4_000, p50_us: Some(20_000), ..good() };
     assert_eq!(judged(&slow, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
@@ -111,10 +111,10 @@ fn nothing_answered_something_skipped_or_an_early_end_fails() {
         judged(&none, LatencyLimitsUs::default(), ErrorLimit::parse("100").unwrap());
     assert_eq!(verdict_of_none, Verdict::Fail);
     assert!(message.contains("no statement was answered"));
-    assert_eq!(verdict(&Measured { ok: 9_999, skipped: 1, ..good() }), Verdict::Fail);
-    assert_eq!(verdict(&Measured { breakdown: Some(Breakdown::Backlog), ..good() }), Verdict::Fail);
-    assert_eq!(verdict(&Measured { breakdown: Some(Breakdown::GrossFault), ..good() }), Verdict::Fail);
-    assert_eq!(verdict(&Measured::default()), Verdict::Inconclusive);
+    assert_eq!(verdict_of(&Measured { ok: 9_999, skipped: 1, ..good() }), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured { breakdown: Some(Breakdown::Backlog), ..good() }), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured { breakdown: Some(Breakdown::GrossFault), ..good() }), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured::default()), Verdict::Inconclusive);
 }
 
 #[test]
@@ -165,6 +165,21 @@ fn fewer_answers_than_asked_for_fail() {
 #[test]
 fn what_waited_when_a_load_was_cut_short_is_no_fault() {
     let waiting = Measured { skipped: 3, scheduled: 10_003, ..good() };
-    assert_eq!(verdict(&waiting), Verdict::Fail);
-    assert_eq!(verdict(&Measured { is_cut_short: true, ..waiting }), Verdict::Pass);
+    assert_eq!(verdict_of(&waiting), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured { is_cut_short: true, ..waiting }), Verdict::Pass);
+}
+
+#[test]
+fn a_limit_that_only_the_generators_lateness_breaks_is_open() {
+    let limits = limits(400, 1_200, 3_000);
+    let paused = Measured { on_time_us: [Some(390), Some(1_190), Some(2_900)], ..good() };
+    let (verdict, message) = judged(&paused, limits, ErrorLimit::ONE_PERCENT);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(
+        message.contains("p99 3.40 ms is above 3.00 ms, with the load generator's own lateness"),
+        "{message}"
+    );
+    assert_eq!(judged(&good(), limits, ErrorLimit::ONE_PERCENT).0, Verdict::Fail);
+    let late = Measured { lag_p50_us: 8_000_000, breakdown: Some(Breakdown::Backlog), ..good() };
+    assert_eq!(verdict_of(&late), Verdict::Inconclusive);
 }
