@@ -231,6 +231,28 @@ async fn what_writes_reaches_legacy_only_where_the_spec_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_switches_reading_only_off_opens_no_way_to_write() {
+    let duet = Duet::new().await;
+    let switch = "PERFORM set_config('default_transaction_read_only', 'off', false), \
+                  set_config('transaction_read_only', 'off', false)";
+    for database in [&duet.legacy, &duet.candidate] {
+        let name = &database.name;
+        database.execute(&format!("CREATE TABLE log (n int); ALTER TABLE log OWNER TO {name}")).await;
+        answer(
+            database,
+            &format!("IF number % 2 = 0 THEN {switch}; ELSE INSERT INTO log VALUES (1); END IF"),
+        )
+        .await;
+    }
+    let outcome = duet.run(&LoadSpec { statement_timeout: Duration::from_secs(2), ..reads(3) }).await;
+    for (database, (name, arm)) in [&duet.legacy, &duet.candidate].into_iter().zip(sides(&outcome)) {
+        assert!(arm.errors > 20 && arm.ok == 0, "{name}: {arm:?}");
+        assert!(arm.error_classes.iter().any(|class| class.starts_with("25006")), "{name}: {arm:?}");
+        assert_eq!(crate::sql::number(database.target(), "SELECT count(*) FROM log").await, 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_legacy_that_suffers_ends_the_load_without_a_verdict() {
     let duet = Duet::new().await;
     let guard = Guard { free_connections: 5, legacy_p95: Some(Duration::from_millis(20)) };
