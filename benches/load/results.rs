@@ -29,7 +29,7 @@ pub struct Line {
     pub verdict: Verdict,
     seed: u64,
     noise_shared: Option<bool>,
-    /// Candidate by legacy, of all statements: p50, p95, p99.
+    /// Candidate by legacy, of all statements: p50, p95, p99; 0 where too few blocks were independent to tell.
     pub ratios: [f64; 3],
     /// Legacy's own p95, in microseconds.
     legacy_p95_us: Option<u64>,
@@ -109,9 +109,9 @@ pub fn summary(name: &str) {
             lines.iter().filter(|line| (line.what.as_str(), line.asked_s) == (what, asked_s)).collect();
         let count = |verdict| share(of.iter().filter(|line| line.verdict == verdict).count(), of.len());
         let ratio = |at: usize| {
-            let mut ratios: Vec<_> = of.iter().map(|line| line.ratios[at]).collect();
+            let mut ratios: Vec<_> = of.iter().map(|line| line.ratios[at]).filter(|ratio| *ratio > 0.0).collect();
             ratios.sort_by(f64::total_cmp);
-            100.0 * (ratios[ratios.len() / 2] - 1.0)
+            ratios.get(ratios.len() / 2).map_or(f64::NAN, |median| 100.0 * (median - 1.0))
         };
         println!(
             "{name} {what}, {asked_s} s: Fail {}; Pass {}; Inconclusive {}; median p50 {:+.1} %, p95 {:+.1} %, p99 {:+.1} %",
