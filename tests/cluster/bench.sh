@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The figures of docs/benchmarks.md: the engine's, the validation's, the load
-# check's, then the operator's, with a cluster that is started for them and taken down however
-# they end. All run even if one misses a target. Arguments are handed to the
-# validation's, the load check's and the operator's benchmarks: names of their
-# parts. The load check's long parts run only where they are named.
+# check's, then the operator's, with a cluster that is started for them and
+# taken down however they end. All run even if one misses a target. Arguments
+# are handed to all but the engine's: names of their parts. The load check's
+# long parts run only where they are named.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
