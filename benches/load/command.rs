@@ -97,7 +97,7 @@ impl Running {
         let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr));
         });
-        let processor_time = machine::processor_time_of_children() - self.processor_time;
+        let processor_time = machine::processor_time_of_children().saturating_sub(self.processor_time);
         Ran { report, took, processor_time }
     }
 }

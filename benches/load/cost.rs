@@ -95,7 +95,7 @@ fn closed_loop(side: &Side) -> (f64, u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let before = own_processor_time();
         let closed = runtime.block_on(load::closed_loop(&target, &traffic, 8, length, 1)).expect("it runs");
-        (own_processor_time() - before, closed)
+        (own_processor_time().saturating_sub(before), closed)
     });
     let (time, closed) = measured.join().expect("it ends");
     // Counted is a little less than what was sent: the warm-up of 0.2 s is sent, too.

@@ -48,7 +48,7 @@ impl Pgbench {
         let statements = told.lines().find_map(|line| line.strip_prefix(said)?.parse().ok());
         let statements =
             statements.unwrap_or_else(|| panic!("{told}{}", String::from_utf8_lossy(&output.stderr)));
-        let processor_time = machine::processor_time_of_children() - self.processor_time;
+        let processor_time = machine::processor_time_of_children().saturating_sub(self.processor_time);
         let mut latencies: Vec<u64> = std::fs::read_to_string(&log)
             .unwrap_or_default()
             .lines()

@@ -117,9 +117,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, before: impl Fn()) {
 
 fn wait(time: Duration) {
     let end = Instant::now() + time;
-    if time > SPIN {
-        thread::sleep(time - SPIN);
-    }
+    thread::sleep(time.saturating_sub(SPIN));
     while Instant::now() < end {
         std::hint::spin_loop();
     }

@@ -109,7 +109,8 @@ pub fn summary(name: &str) {
             lines.iter().filter(|line| (line.what.as_str(), line.asked_s) == (what, asked_s)).collect();
         let count = |verdict| share(of.iter().filter(|line| line.verdict == verdict).count(), of.len());
         let ratio = |at: usize| {
-            let mut ratios: Vec<_> = of.iter().map(|line| line.ratios[at]).filter(|ratio| *ratio > 0.0).collect();
+            let mut ratios: Vec<_> =
+                of.iter().map(|line| line.ratios[at]).filter(|ratio| *ratio > 0.0).collect();
             ratios.sort_by(f64::total_cmp);
             ratios.get(ratios.len() / 2).map_or(f64::NAN, |median| 100.0 * (median - 1.0))
         };
