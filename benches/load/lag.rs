@@ -31,10 +31,9 @@ pub async fn run(targets: &mut Targets) {
         let [p50, p99] = [generator.send_lag_p50_us, generator.send_lag_p99_us].map(machine::figure);
         println!(
             "lag at {RATE}/s to two servers, round {round}: p50 {p50} µs, p99 {p99} µs; processors {:.0} % busy, \
-             load {:.1}; {:?}",
+             load {:.1}",
             processors.busy_percent(),
             machine::load(),
-            ran.report.verdict,
         );
         lags.push((p50, p99));
     }
