@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The figures of docs/benchmarks.md: the engine's, the validation's, then the
-# operator's, with a cluster that is started for them and taken down however
-# they end. All run even if one misses a target. Arguments are handed to the
-# validation's and the operator's benchmarks: names of their parts.
+# The figures of docs/benchmarks.md: the engine's, the validation's, the load
+# check's, then the operator's, with a cluster that is started for them and
+# taken down however they end. All run even if one misses a target. Arguments
+# are handed to all but the engine's: names of their parts. The load check's
+# long parts run only where they are named.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -19,7 +20,7 @@ finish() {
 
 # Built first: nothing is compiled while something is measured.
 cargo build --locked --release --bin cutover --example shop
-cargo bench --locked --no-run --bench engine --bench operator --bench validation
+cargo bench --locked --no-run --bench engine --bench load --bench operator --bench validation
 
 trap finish EXIT
 trap 'exit 130' INT
@@ -29,6 +30,7 @@ trap 'exit 143' TERM HUP
 code=0
 cargo bench --locked --bench engine || code=$?
 cargo bench --locked --bench validation -- "$@" || code=$?
+cargo bench --locked --bench load -- "$@" || code=$?
 CUTOVER_TEST_CLUSTER=$dir cargo bench --locked --bench operator -- "$@" || code=$?
 # The verdict of all; finish() hands it on.
 [[ $code == 0 ]]

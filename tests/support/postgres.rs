@@ -4,6 +4,7 @@
 //! process, and destroyed when the process is gone, however it ended.
 
 use std::{
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -79,6 +80,8 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // An interrupt at the terminal is for this process, and must not take the undertaker first.
+            .process_group(0)
             .spawn()
             .expect("sh starts");
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
