@@ -112,7 +112,9 @@ fn a_stage_must_not_write_what_values_are_read_from() {
 #[test]
 fn a_percentile_needs_samples_enough() {
     let load = |rate: i32, limit: &str| {
-        yaml(&format!("{{traffic: t, rate: {rate}, duration: 10s, connections: 1, maxLatency: {limit}}}"))
+        yaml(&format!(
+            "{{mode: Candidate, traffic: t, rate: {rate}, duration: 10s, connections: 1, maxLatency: {limit}}}"
+        ))
     };
     let mut bad = spec();
     stage(&mut bad, "a").load = Some(load(99, "{p99: 10ms}"));
@@ -122,10 +124,19 @@ fn a_percentile_needs_samples_enough() {
     stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
     stage(&mut bad, "a").load = Some(yaml(
-        "{traffic: t, rate: 150, duration: 10s, connections: 1, maxLatency: {p99: 10ms}, \
+        "{mode: Candidate, traffic: t, rate: 150, duration: 10s, connections: 1, maxLatency: {p99: 10ms}, \
          shape: [{at: 0s, percent: 0}, {at: 10s, percent: 100}]}",
     ));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "a ramp brings half of what its rate would");
+    let duet = |rate: i32| {
+        yaml(&format!(
+            "{{traffic: t, rate: {rate}, duration: 60s, connections: 1, maxLatency: {{p99: 10ms}}}}"
+        ))
+    };
+    stage(&mut bad, "a").load = Some(duet(33));
+    assert_eq!(reasons(&bad), ["TooFewSamples"], "the candidate gets half of what is sent in a duet");
+    stage(&mut bad, "a").load = Some(duet(34));
+    assert!(build("shop", &bad).is_ok());
 }
 
 #[test]
