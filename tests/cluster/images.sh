@@ -13,8 +13,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cargo build --locked --bin cutover --example shop >&2
 
 target=${CARGO_TARGET_DIR:-target}
-load() { # name, executable
-    target/localcluster/localcluster load-image --dir "$dir" --name "$1" "$2"
+load() { # name, executables: the first is what the image runs
+    local name=$1
+    shift
+    target/localcluster/localcluster load-image --dir "$dir" --name "$name" "$@"
 }
 load cutover:dev "$target/debug/cutover"
 load shop:dev "$target/debug/examples/shop"
