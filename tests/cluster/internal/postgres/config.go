@@ -18,6 +18,8 @@ func (s *Server) config() string {
 		setting("unix_socket_directories", s.SocketDir),
 		setting("max_connections", "100"),
 		setting("shared_preload_libraries", "pg_stat_statements"),
+		// Hundreds of tests share a server: with the default of 5,000 the statements of one are forgotten for another's.
+		setting("pg_stat_statements.max", "50000"),
 		setting("password_encryption", "scram-sha-256"),
 		setting("ssl", "on"),
 		setting("ssl_cert_file", filepath.Join(s.tlsDir(), "server.crt")),
