@@ -15,3 +15,4 @@ pub mod load;
 pub mod plan;
 pub mod postgres;
 pub mod serve;
+mod text;

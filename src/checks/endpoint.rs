@@ -28,7 +28,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::trouble::Trouble;
-use crate::{duration, postgres};
+use crate::{duration, postgres, text::clip};
 
 /// Longest body that is read.
 pub(super) const BODY_MAX_BYTES: usize = 1 << 20;
@@ -95,12 +95,7 @@ impl Endpoint {
     pub(super) fn shown(&self) -> String {
         let scheme = if self.is_https { "https" } else { "http" };
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
-        let mut shown = format!("{scheme}://{authority}{}", self.uri.path());
-        if let Some((end, _)) = shown.char_indices().nth(SHOWN_MAX_CHARS) {
-            shown.truncate(end);
-            shown.push('…');
-        }
-        shown
+        clip(&format!("{scheme}://{authority}{}", self.uri.path()), SHOWN_MAX_CHARS)
     }
 
     /// A request for it, to be completed by its method and its body.

@@ -18,7 +18,10 @@ use super::{
     endpoint::{Endpoint, Outgoing, Reply},
     trouble::Trouble,
 };
-use crate::api::{PrometheusCheck, Verdict};
+use crate::{
+    api::{PrometheusCheck, Verdict},
+    text,
+};
 
 /// Longest part of a query that is shown, in characters.
 const SHOWN_MAX_CHARS: usize = 80;
@@ -197,8 +200,5 @@ fn show(value: &str) -> String {
 
 fn clip(query: &str) -> String {
     let one_line: String = query.split_whitespace().collect::<Vec<_>>().join(" ");
-    match one_line.char_indices().nth(SHOWN_MAX_CHARS) {
-        None => one_line,
-        Some((end, _)) => format!("{}…", &one_line[..end]),
-    }
+    text::clip(&one_line, SHOWN_MAX_CHARS)
 }

@@ -27,7 +27,7 @@ pub use frame::FrameFault;
 pub use presence::Jobs;
 
 use super::{CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Namespace};
-use crate::{api::SecretKeyReference, engine::AttemptId};
+use crate::{api::SecretKeyReference, engine::AttemptId, text::clip};
 use follow::Followed;
 
 /// How long after its creation the pods of a Job begin, all at the same moment: time to be scheduled and pulled.
@@ -132,12 +132,4 @@ async fn create(namespace: &Namespace, object: &Job) -> Result<String, JobFailur
 /// Whether this is the Job of a load, or one of its pods.
 pub(super) fn is_load(object: &impl ResourceExt) -> bool {
     object.labels().contains_key(object::ATTEMPT_LABEL)
-}
-
-/// At most that many characters.
-fn clip(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -6,8 +6,9 @@
 
 use crate::{
     api::{LoadResult, Recorded, StagePhase, Verdict},
-    load::{LatencyLimitsUs, report::micros},
+    load::LatencyLimitsUs,
     plan::{Plan, PlannedStage},
+    text::micros,
 };
 
 /// By how many percent a percentile, or a throughput, may be worse than the baseline's without a word: what a duet forgives.

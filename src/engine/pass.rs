@@ -6,9 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::model::{AttemptId, AttemptScope, AttemptState, Decision, Effect, Input, Note, Outlook, Report};
-use crate::api::{
-    BaselineRecord, CheckResult, HistoryEntry, Intent, Phase, PrerequisitesRecord, Recorded, RollbackPhase,
-    StagePhase, StageRecord, Verdict,
+use crate::{
+    api::{
+        BaselineRecord, CheckResult, HistoryEntry, Intent, Phase, PrerequisitesRecord, Recorded,
+        RollbackPhase, StagePhase, StageRecord, Verdict,
+    },
+    text,
 };
 
 /// Transitions kept in the status.
@@ -196,10 +199,7 @@ pub(super) enum AttemptView<'a> {
 const MESSAGE_MAX_CHARS: usize = 512;
 
 pub(super) fn clip(message: &str) -> String {
-    match message.char_indices().nth(MESSAGE_MAX_CHARS) {
-        None => message.to_owned(),
-        Some((end, _)) => format!("{}…", &message[..end]),
-    }
+    text::clip(message, MESSAGE_MAX_CHARS)
 }
 
 /// The verdict of several checks is the worst of them; of none, a pass.

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     api::{ActiveNow, DatabaseRolloutStatus, LoadInProgress, Phase, Recorded, StagePhase},
-    load::report::micros,
     plan::{Plan, timeline},
+    text::{clip, micros},
 };
 
 /// Longest message in a condition or in `status.message`: a status is read in a terminal.
@@ -36,7 +36,7 @@ pub fn status(
     DatabaseRolloutStatus {
         observed_generation: generation,
         phase: outlook.phase,
-        message: clip(&with_loads(&outlook.message, &loads)),
+        message: clip(&with_loads(&outlook.message, &loads), MESSAGE_MAX_CHARS),
         active_config: active_now(&recorded),
         current_stage: current_stages(&recorded),
         progress: progress(&recorded),
@@ -304,17 +304,10 @@ fn dated(
                 type_: condition.kind.to_owned(),
                 status,
                 reason: condition.reason,
-                message: clip(&condition.message),
+                message: clip(&condition.message, MESSAGE_MAX_CHARS),
                 observed_generation: Some(generation),
                 last_transition_time: since,
             }
         })
         .collect()
-}
-
-fn clip(message: &str) -> String {
-    match message.char_indices().nth(MESSAGE_MAX_CHARS) {
-        None => message.to_owned(),
-        Some((end, _)) => format!("{}…", &message[..end]),
-    }
 }

@@ -4,12 +4,12 @@
 //! every limit. Where the servers do not share their noise the comparison may stay open for longer than anyone can wait: then
 //! absolute limits carry the gate, as a `Warn` that says so, and only where the spec has some for the tail. Pure.
 
-use crate::api::Verdict;
+use crate::{api::Verdict, text::micros};
 
 use super::{
     duet::{Arm, Comparison, Look, LookVerdict, Metric, Percentile, Standing},
     taken::Stop,
-    verdict::{LatencyLimitsUs, micros},
+    verdict::LatencyLimitsUs,
 };
 
 /// What a duet is concluded from.

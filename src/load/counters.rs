@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::look::Look;
+use super::glance::Glance;
 use crate::postgres::{ErrorClass, Target};
 
 mod grown;
@@ -65,8 +65,8 @@ pub struct Counted {
 /// # Errors
 /// Why nothing could be read, for people. A single view that can't be read is no error.
 pub async fn read(target: &Target) -> Result<Counted, String> {
-    let look = open(target).await?;
-    read_on(look).await
+    let glance = open(target).await?;
+    read_on(glance).await
 }
 
 /// The same after a load, whose connections are closed: waits, at most 3 s, until the server has counted all they did.
@@ -74,32 +74,32 @@ pub async fn read(target: &Target) -> Result<Counted, String> {
 /// # Errors
 /// As [`read`].
 pub async fn read_settled(target: &Target) -> Result<Counted, String> {
-    let look = open(target).await?;
+    let glance = open(target).await?;
     let until = Instant::now() + SESSIONS_GONE;
     let mut is_gone = false;
     while !is_gone && Instant::now() < until {
-        let row = look.row(OWN_SESSIONS).await.map_err(|fault| fault.to_string())?;
+        let row = glance.row(OWN_SESSIONS).await.map_err(|fault| fault.to_string())?;
         is_gone = row.get(0) == Some("0");
         if !is_gone {
             sleep(INTERVAL).await;
         }
     }
-    let is_at_once = look.facts().major_version().is_some_and(|major| major >= SHARED_MEMORY);
-    if !(is_gone && is_at_once && look.facts().is_direct) {
+    let is_at_once = glance.facts().major_version().is_some_and(|major| major >= SHARED_MEMORY);
+    if !(is_gone && is_at_once && glance.facts().is_direct) {
         sleep(REPORT_INTERVAL).await;
     }
-    read_on(look).await
+    read_on(glance).await
 }
 
-async fn open(target: &Target) -> Result<Look, String> {
-    let look = Look::open(target, PURPOSE, STEP_TIMEOUT, STEP_TIMEOUT).await;
-    look.map_err(|error| format!("the server's counters could not be read: {error}"))
+async fn open(target: &Target) -> Result<Glance, String> {
+    let glance = Glance::open(target, PURPOSE, STEP_TIMEOUT, STEP_TIMEOUT).await;
+    glance.map_err(|error| format!("the server's counters could not be read: {error}"))
 }
 
-async fn read_on(look: Look) -> Result<Counted, String> {
-    let server = object(&look, SERVER).await?;
+async fn read_on(glance: Glance) -> Result<Counted, String> {
+    let server = object(&glance, SERVER).await?;
     let mut counted = Counted {
-        version: look.facts().version.clone(),
+        version: glance.facts().version.clone(),
         left_out: Vec::new(),
         at: Instant::now(),
         started: server.get("started").map(Value::to_string).unwrap_or_default(),
@@ -109,14 +109,14 @@ async fn read_on(look: Look) -> Result<Counted, String> {
         match question(view, &server) {
             Ask::Skip => {}
             Ask::Not(why) => counted.left_out.push(format!("{}: {why}", view.name)),
-            Ask::For(question) => match object(&look, &question).await {
+            Ask::For(question) => match object(&glance, &question).await {
                 Ok(values) => counted.take(view, values, &server),
-                Err(why) if look.is_closed() => return Err(why),
+                Err(why) if glance.is_closed() => return Err(why),
                 Err(why) => counted.left_out.push(format!("{}: {why}", view.name)),
             },
         }
     }
-    look.close().await;
+    glance.close().await;
     Ok(counted)
 }
 
@@ -145,8 +145,8 @@ fn question(view: &View, server: &Map<String, Value>) -> Ask {
 }
 
 /// The one row of an answer, as JSON: columns are told by their names, whichever of them a version has.
-async fn object(look: &Look, question: &str) -> Result<Map<String, Value>, String> {
-    let row = look.row(question).await.map_err(|fault| match fault.class {
+async fn object(glance: &Glance, question: &str) -> Result<Map<String, Value>, String> {
+    let row = glance.row(question).await.map_err(|fault| match fault.class {
         ErrorClass::Privilege => "the role may not read it".to_owned(),
         _ => fault.to_string(),
     })?;

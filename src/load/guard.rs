@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Targets, duet::Arm, look::Look, spec};
+use super::{Targets, duet::Arm, glance::Glance, spec};
 use crate::{
     api::Verdict,
     postgres::{ConnectCause, ConnectError, ErrorClass, Target},
@@ -40,7 +40,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
 pub enum GuardError {
     /// A server can't be connected to.
-    #[error("{} can't be connected to: {error}", name(*.arm))]
+    #[error("{} can't be connected to: {error}", .arm.name())]
     Connect {
         /// Which.
         arm: Arm,
@@ -48,7 +48,7 @@ pub enum GuardError {
         error: ConnectError,
     },
     /// A server does not say how many connections are free.
-    #[error("{} can't be watched: {why}", name(*.arm))]
+    #[error("{} can't be watched: {why}", .arm.name())]
     Ask {
         /// Which.
         arm: Arm,
@@ -120,13 +120,13 @@ impl fmt::Display for GuardStop {
                 f,
                 "{} had {free} connections free ({scope}), fewer than the {least} kept free for the application \
                  (guard.freeConnections), so the load was ended",
-                name(*arm)
+                arm.name()
             ),
             Self::Unwatched { arm, failures, why } => write!(
                 f,
                 "{} could not be watched, so the load was ended: {failures} questions in a row had no answer, the last one \
                  because {why}",
-                name(*arm)
+                arm.name()
             ),
             Self::LegacyLatency { p95_us, seconds, bound_us, bound } => write!(
                 f,
@@ -136,13 +136,6 @@ impl fmt::Display for GuardStop {
                 Duration::from_micros(*p95_us)
             ),
         }
-    }
-}
-
-fn name(arm: Arm) -> &'static str {
-    match arm {
-        Arm::Legacy => "legacy",
-        Arm::Candidate => "candidate",
     }
 }
 
@@ -158,7 +151,7 @@ struct Side {
     arm: Arm,
     target: Target,
     /// Gone after a question without an answer.
-    look: Option<Look>,
+    glance: Option<Glance>,
     worst: watch::Sender<Worst>,
 }
 
@@ -194,17 +187,10 @@ impl Worst {
 impl Watch {
     /// Connects to each server that `targets` loads.
     pub async fn open(targets: &Targets, guard: &spec::Guard) -> Result<Self, GuardError> {
-        let sides = match targets {
-            Targets::Legacy(legacy) => vec![(Arm::Legacy, legacy)],
-            Targets::Candidate(candidate) => vec![(Arm::Candidate, candidate)],
-            Targets::Duet { legacy, candidate } => {
-                vec![(Arm::Legacy, legacy.as_ref()), (Arm::Candidate, candidate.as_ref())]
-            }
-        };
-        let opening = sides.into_iter().map(|(arm, target)| async move {
-            let look = Look::open(target, PURPOSE, STEP_TIMEOUT, PATIENCE).await;
-            let look = look.map_err(|error| GuardError::Connect { arm, error })?;
-            Ok(Side { arm, target: target.clone(), look: Some(look), worst: watch::Sender::default() })
+        let opening = targets.sides().into_iter().map(|(arm, target)| async move {
+            let glance = Glance::open(target, PURPOSE, STEP_TIMEOUT, PATIENCE).await;
+            let glance = glance.map_err(|error| GuardError::Connect { arm, error })?;
+            Ok(Side { arm, target: target.clone(), glance: Some(glance), worst: watch::Sender::default() })
         });
         let sides = join_all(opening).await.into_iter().collect::<Result<_, GuardError>>()?;
         Ok(Self { sides, least: guard.free_connections })
@@ -224,10 +210,10 @@ impl Watch {
     /// What is not watched, for the report: between a server and this process there may be something with limits of its own.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let is_direct = |side: &&Side| side.look.as_ref().is_some_and(|look| look.facts().is_direct);
+        let is_direct = |side: &&Side| side.glance.as_ref().is_some_and(|glance| glance.facts().is_direct);
         let indirect = self.sides.iter().filter(|side| !is_direct(side));
         let note = |side: &Side| {
-            let name = name(side.arm);
+            let name = side.arm.name();
             format!(
                 "{name}: a pooler, a proxy or NAT is between; what the server has free is watched, not the limits of what is between"
             )
@@ -269,22 +255,22 @@ impl Side {
 
     /// Asks on a new connection if the last one was lost.
     async fn ask_again(&mut self) -> Result<Seen, String> {
-        if self.look.as_ref().is_none_or(Look::is_closed) {
-            self.look = None;
-            let look = Look::open(&self.target, PURPOSE, PATIENCE, PATIENCE).await;
-            self.look = Some(look.map_err(|error| error.to_string())?);
+        if self.glance.as_ref().is_none_or(Glance::is_closed) {
+            self.glance = None;
+            let glance = Glance::open(&self.target, PURPOSE, PATIENCE, PATIENCE).await;
+            self.glance = Some(glance.map_err(|error| error.to_string())?);
         }
         let seen = self.ask().await;
         if seen.is_err() {
             // A late answer would be taken for that of the next question.
-            self.look = None;
+            self.glance = None;
         }
         seen
     }
 
     async fn ask(&self) -> Result<Seen, String> {
-        let look = self.look.as_ref().ok_or("the connection was lost")?;
-        let row = look.row(room::QUESTION).await.map_err(|fault| fault.to_string())?;
+        let glance = self.glance.as_ref().ok_or("the connection was lost")?;
+        let row = glance.row(room::QUESTION).await.map_err(|fault| fault.to_string())?;
         room::read(&row).ok_or_else(|| "the server did not say how many connections are free".to_owned())
     }
 }

@@ -7,13 +7,16 @@ use std::time::Duration;
 use super::{
     LoadOutcome, LoadSpec,
     conclude::{Parts, conclude, cut_short},
-    duet::{self, Arm, Comparison, Look, Metric, Standing},
+    duet::{self, Arm, Comparison, Look, Metric},
     report,
-    report::describe,
+    report::{class_name, describe, of_standing},
     taken::{LaneTaken, Stop, Taken},
     verdict::{self, Breakdown, Limits, Measured},
 };
-use crate::api::{LoadComparison, LoadResult, Verdict};
+use crate::{
+    api::{LoadComparison, LoadResult, Verdict},
+    text::clip,
+};
 
 /// Most comparisons in a status.
 const COMPARISONS_MAX: usize = 8;
@@ -33,7 +36,7 @@ pub(super) fn outcome(spec: &LoadSpec, taken: &Taken) -> LoadOutcome {
     };
     let result = LoadResult {
         verdict,
-        message: clip(message),
+        message: clip(&message, MESSAGE_MAX_CHARS),
         comparison: worst(&comparisons, taken),
         noise_shared,
         ..figures(judged(taken))
@@ -153,20 +156,6 @@ fn worst(comparisons: &[Comparison], taken: &Taken) -> Vec<LoadComparison> {
     told.take(COMPARISONS_MAX).collect()
 }
 
-/// Of the class that was compared; `all` for all of them together.
-pub(super) fn class_name(comparison: &Comparison, taken: &Taken) -> String {
-    let name = comparison.class.and_then(|class| taken.recording.class_names().get(class));
-    name.map_or_else(|| "all".to_owned(), Clone::clone)
-}
-
-pub(super) fn of_standing(standing: Standing) -> Verdict {
-    match standing {
-        Standing::Worse => Verdict::Fail,
-        Standing::NotWorse => Verdict::Pass,
-        Standing::Open | Standing::Unpaired | Standing::TooFew => Verdict::Inconclusive,
-    }
-}
-
 #[allow(clippy::cast_possible_truncation, reason = "a ratio of latencies is below 6e7; the cast saturates")]
 fn permille(ratio: f64) -> i64 {
     (ratio * 1_000.0).round() as i64
@@ -174,12 +163,4 @@ fn permille(ratio: f64) -> i64 {
 
 fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn clip(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MESSAGE_MAX_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

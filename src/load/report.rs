@@ -12,8 +12,7 @@ mod charts;
 mod describe;
 mod html;
 
-pub(super) use describe::describe;
-pub(crate) use html::micros;
+pub(super) use describe::{class_name, describe, of_standing};
 pub use html::{RolloutLoads, html, html_of_rollout};
 
 /// What a load check measured and decided.

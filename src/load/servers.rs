@@ -53,7 +53,7 @@ impl Before {
                     growth.counters.extend(worst.flat_map(|(_, worst)| worst.borrow().counters()));
                     growths.push((arm, growth));
                 }
-                (Err(why), _) | (_, Err(why)) => report.notes.push(format!("{}: {why}", name(arm))),
+                (Err(why), _) | (_, Err(why)) => report.notes.push(format!("{}: {why}", arm.name())),
             }
         }
         let of = |wanted| growths.iter().find(|(arm, _)| *arm == wanted).map(|(_, growth)| growth);
@@ -65,14 +65,7 @@ impl Before {
 
 fn not_counted(arm: Arm, growth: &Growth) -> Option<String> {
     let is_any = !growth.left_out.is_empty();
-    is_any.then(|| format!("not counted on {}: {}", name(arm), growth.left_out.join("; ")))
-}
-
-fn name(arm: Arm) -> &'static str {
-    match arm {
-        Arm::Legacy => "legacy",
-        Arm::Candidate => "candidate",
-    }
+    is_any.then(|| format!("not counted on {}: {}", arm.name(), growth.left_out.join("; ")))
 }
 
 /// That one of the servers had much more to do beside this load, if so.

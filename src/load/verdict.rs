@@ -5,7 +5,7 @@
 //! Pure, and exact: shares are compared as integers. The message gives every broken limit with what was measured.
 
 use super::timeline::STALLED_FOR;
-use crate::api::Verdict;
+use crate::{api::Verdict, text::micros};
 
 /// Highest acceptable latencies, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -245,16 +245,6 @@ fn share(part: u64, all: u64) -> String {
         return "below 0.001 %".to_owned();
     }
     format!("{}.{:03} %", thousandths / 1000, thousandths % 1000)
-}
-
-/// Three digits or so, in the unit that suits.
-pub(super) fn micros(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} µs"),
-        1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),
-        10_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
-        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::{fmt::Write as _, io::Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::Output;
-use crate::load::report::{self, Arm, Comparison, LoadReport, Percentiles};
+use crate::{
+    load::report::{self, Arm, Comparison, LoadReport, Percentiles},
+    text::milliseconds,
+};
 
 pub(super) fn print(report: &LoadReport, output: Output) -> anyhow::Result<()> {
     let text = match output {
@@ -17,15 +20,15 @@ pub(super) fn print(report: &LoadReport, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In milliseconds, to the microsecond.
-pub(super) fn milliseconds(us: u64) -> String {
-    format!("{}.{:03} ms", us / 1000, us % 1000)
-}
-
 fn describe(report: &LoadReport) -> String {
     let mut text = format!("{:?}: {}\n", report.verdict, report.message);
     // Writing to a String can't fail.
     let _ = write!(text, "\n{}\n", sides(report));
+    for (name, arm) in report.arms.each() {
+        for class in &arm.error_classes {
+            let _ = writeln!(text, "{name}: {class}");
+        }
+    }
     if !report.comparison.is_empty() {
         let _ = write!(text, "\n{}\n", comparison(&report.comparison));
     }
@@ -73,14 +76,6 @@ fn sides(report: &LoadReport) -> Table {
         let latencies = percentiles(&arm.latency);
         let service = shown(arm.service.p95_us);
         table.add_row([name.to_owned()].into_iter().chain(counts).chain(latencies).chain([service]));
-    }
-    for line in report
-        .arms
-        .each()
-        .into_iter()
-        .flat_map(|(name, arm)| arm.error_classes.iter().map(move |class| format!("{name}: {class}")))
-    {
-        table.add_row([line]);
     }
     table
 }

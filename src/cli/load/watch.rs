@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-use crate::load::{ArmProgress, LoadProgress};
+use crate::{
+    load::{ArmProgress, LoadProgress},
+    text::milliseconds,
+};
 
 /// How often the line is drawn.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -60,7 +63,7 @@ fn line(progress: &LoadProgress) -> String {
 }
 
 fn side_told(name: &str, side: &ArmProgress, seconds: u64) -> String {
-    let told = |us: Option<u64>| us.map_or_else(|| "none".to_owned(), super::told::milliseconds);
+    let told = |us: Option<u64>| us.map_or_else(|| "none".to_owned(), milliseconds);
     format!(
         "{name} {}/s, p50 {}, p95 {}, p99 {}, {} failed",
         side.ok / seconds,

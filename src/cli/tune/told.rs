@@ -5,6 +5,7 @@ use std::{fmt::Write as _, io::Write as _};
 use serde_json::{Value, json};
 
 use super::{Advice, Outcome, Output};
+use crate::text::milliseconds;
 
 pub(super) fn print(outcome: &Outcome, output: Output) -> anyhow::Result<()> {
     let text = match output {
@@ -29,11 +30,6 @@ fn table(outcome: &Outcome) -> String {
     }
     let _ = writeln!(text, "{}", sentence(&outcome.advice));
     text
-}
-
-/// In milliseconds, to the microsecond.
-fn milliseconds(us: u64) -> String {
-    format!("{}.{:03} ms", us / 1000, us % 1000)
 }
 
 fn sentence(advice: &Advice) -> String {

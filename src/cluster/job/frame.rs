@@ -8,7 +8,7 @@ use std::io;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::digest;
+use crate::{digest, text::clip};
 
 /// What every line of a result begins with.
 const MARK: &str = "cutover-result ";
@@ -63,7 +63,7 @@ pub fn write(out: &mut impl io::Write, key: &str, index: u32, result: &[u8]) -> 
 /// Those of `out`.
 pub fn write_failure(out: &mut impl io::Write, reason: &str) -> io::Result<()> {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    writeln!(out, "{MARK}failed {}", super::clip(&line, REASON_MAX_CHARS))?;
+    writeln!(out, "{MARK}failed {}", clip(&line, REASON_MAX_CHARS))?;
     out.flush()
 }
 
@@ -101,7 +101,7 @@ pub fn read(log: &str, key: &str, index: u32) -> Result<Vec<u8>, FrameFault> {
 /// Why the worker says that it failed; `None` where it says nothing.
 pub(super) fn read_failure(log: &str) -> Option<String> {
     let reason = log.lines().rev().find_map(|line| line.strip_prefix(MARK)?.strip_prefix("failed "))?;
-    Some(super::clip(reason, REASON_MAX_CHARS))
+    Some(clip(reason, REASON_MAX_CHARS))
 }
 
 fn end_line(key: &str, index: u32, result: &[u8]) -> String {

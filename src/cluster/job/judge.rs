@@ -9,7 +9,8 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt;
 
-use super::{JobFailure, clip};
+use super::JobFailure;
+use crate::text::clip;
 
 const INDEX_ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
 /// Longest words of Kubernetes that are passed on.

@@ -14,6 +14,7 @@ use crate::{
     cluster::Reports,
     engine::Report,
     load::{self, LoadOutcome, LoadProgress},
+    text::clip,
 };
 
 /// Longest message or measurement of a check in the status.
@@ -110,7 +111,9 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
         Ok(location) => result.report = Some(location),
         Err(error) => {
             tracing::warn!(%error, "the whole report of the load could not be written");
-            result.message.push_str(&clip(format!(" (the whole report is lost: {error})")));
+            result
+                .message
+                .push_str(&clip(&format!(" (the whole report is lost: {error})"), EVIDENCE_MAX_CHARS));
         }
     }
     result
@@ -135,7 +138,9 @@ async fn publish(reports: &Reports, answers: Vec<(String, CheckReport)>) -> Vec<
         match &written {
             Ok(()) => result.report = Some(reports.location(key)),
             Err(_) if answer.findings.is_empty() => {}
-            Err(error) => result.message.push_str(&clip(format!(" (the whole report is lost: {error})"))),
+            Err(error) => result
+                .message
+                .push_str(&clip(&format!(" (the whole report is lost: {error})"), EVIDENCE_MAX_CHARS)),
         }
         result
     };
@@ -144,19 +149,11 @@ async fn publish(reports: &Reports, answers: Vec<(String, CheckReport)>) -> Vec<
 
 /// All evidence of a rollout must fit into its status.
 fn bounded(mut answer: CheckResult) -> CheckResult {
-    answer.message = clip(answer.message);
-    answer.measured = answer.measured.map(clip);
-    answer.expected = answer.expected.map(clip);
-    answer.baseline = answer.baseline.map(clip);
-    answer
-}
-
-fn clip(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(EVIDENCE_MAX_CHARS) {
-        text.truncate(end);
-        text.push('…');
+    let texts = [&mut answer.measured, &mut answer.expected, &mut answer.baseline];
+    for text in texts.into_iter().flatten().chain([&mut answer.message]) {
+        *text = clip(text, EVIDENCE_MAX_CHARS);
     }
-    text
+    answer
 }
 
 fn checks_report(checks: Vec<CheckResult>) -> Report {

@@ -13,6 +13,17 @@ pub enum Arm {
     Candidate,
 }
 
+impl Arm {
+    /// As messages call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Candidate => "candidate",
+        }
+    }
+}
+
 /// What is compared of the latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Percentile {

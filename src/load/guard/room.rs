@@ -10,7 +10,7 @@ use std::fmt;
 
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Arm, GuardStop, name};
+use super::{Arm, GuardStop};
 
 /// Looks in a row with too little room that end a load.
 const LOW_LOOKS: u32 = 2;
@@ -108,7 +108,7 @@ pub(super) fn read(row: &SimpleQueryRow) -> Option<Seen> {
 /// A load that does not fit beside the application.
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
 #[error("{} has {} connections free ({}), and the load's {} would leave fewer than the {} kept free for the \
-         application (guard.freeConnections); {}", name(*.arm), .free, .scope, .needed, .least, self.remedy())]
+         application (guard.freeConnections); {}", .arm.name(), .free, .scope, .needed, .least, self.remedy())]
 pub struct TooFew {
     /// On which server.
     pub arm: Arm,

@@ -5,12 +5,14 @@
 use super::{
     Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second, Settings,
 };
-use crate::load::{
-    LoadSpec,
-    duet::{self, Metric},
-    histogram::Latencies,
-    outcome::{class_name, of_standing},
-    taken::{LaneTaken, Taken},
+use crate::{
+    api::Verdict,
+    load::{
+        LoadSpec,
+        duet::{self, Metric, Standing},
+        histogram::Latencies,
+        taken::{LaneTaken, Taken},
+    },
 };
 
 /// Shares of the statements that the curve of latencies has points for, in ten-thousandths.
@@ -103,6 +105,20 @@ fn comparison(spec: &LoadSpec, taken: &Taken, compared: &duet::Comparison) -> Op
         verdict: of_standing(compared.standing),
         reason: compared.reason.clone(),
     })
+}
+
+/// Of the class that was compared; `all` for all of them together.
+pub(in crate::load) fn class_name(comparison: &duet::Comparison, taken: &Taken) -> String {
+    let name = comparison.class.and_then(|class| taken.recording.class_names().get(class));
+    name.map_or_else(|| "all".to_owned(), Clone::clone)
+}
+
+pub(in crate::load) fn of_standing(standing: Standing) -> Verdict {
+    match standing {
+        Standing::Worse => Verdict::Fail,
+        Standing::NotWorse => Verdict::Pass,
+        Standing::Open | Standing::Unpaired | Standing::TooFew => Verdict::Inconclusive,
+    }
 }
 
 fn classes(taken: &Taken) -> Vec<Class> {

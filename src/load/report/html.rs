@@ -10,7 +10,7 @@ mod rollout;
 pub use rollout::{RolloutLoads, html_of_rollout};
 
 use super::{Arm, ClassSide, LoadReport, Percentiles, charts};
-use crate::api::Verdict;
+use crate::{api::Verdict, text::micros};
 
 const STYLE: &str = "
 :root { color-scheme: light }
@@ -130,18 +130,6 @@ fn latencies(percentiles: &Percentiles) -> Markup {
 fn known(value: Option<u64>) -> String {
     value.map_or_else(|| "–".to_owned(), micros)
 }
-
-/// Three significant digits, in the unit that suits.
-pub(crate) fn micros(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} µs"),
-        1_000..10_000 => format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10),
-        10_000..100_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
-        100_000..1_000_000 => format!("{} ms", us / 1_000),
-        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
-    }
-}
-
 fn figure(title: &str, svg: Option<String>, caption: &str) -> Markup {
     markup! {
         @if let Some(svg) = svg {
@@ -255,107 +243,4 @@ fn again(report: &LoadReport) -> Markup {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::load::report::{Arms, Class, Comparison, CurvePoint, Second};
-
-    fn arm(slower: u64) -> Arm {
-        let latency = Percentiles {
-            p50_us: Some(800 * slower / 100),
-            p95_us: Some(4_200 * slower / 100),
-            p99_us: Some(15_000 * slower / 100),
-            max_us: 61_000,
-        };
-        let curve =
-            [(0.5, 800), (0.9, 2_500), (0.95, 4_200), (0.99, 15_000), (0.999, 40_000), (0.9999, 61_000)]
-                .map(|(share, us)| CurvePoint { share, us: us * slower / 100 });
-        let second = |at: u32| Second {
-            at,
-            ok: 500 + u64::from(at * 37 % 41),
-            failed: u64::from(at == 20 && slower > 100) * 3,
-            p50_us: (800 + u64::from(at * 13 % 50)) * slower / 100,
-            p95_us: (4_000 + u64::from(at * 131 % 900)) * slower / 100,
-        };
-        Arm {
-            server_version: "15.18".to_owned(),
-            scheduled: 30_000,
-            ok: 29_997,
-            errors: 3,
-            latency,
-            service: latency,
-            curve: curve.to_vec(),
-            seconds: (0..60).map(second).collect(),
-            error_classes: vec!["<script>57014</script>: 3".to_owned()],
-            ..Arm::default()
-        }
-    }
-
-    pub(crate) fn sample() -> LoadReport {
-        let compared = |class: &str, percentile: &str, ratio: f64, verdict| Comparison {
-            class: class.to_owned(),
-            percentile: percentile.to_owned(),
-            ratio,
-            low: Some(ratio * 0.97),
-            high: Some(ratio * 1.04),
-            margin: 1.05,
-            shift_us: 130,
-            verdict,
-            reason: "the interval is right of the margin".to_owned(),
-        };
-        LoadReport {
-            verdict: Verdict::Fail,
-            message: "orders by customer: p50 is 1.55 times that of legacy, above the margin of 1.05"
-                .to_owned(),
-            arms: Arms { legacy: Some(arm(100)), candidate: Some(arm(112)) },
-            comparison: vec![
-                compared("all", "p50", 1.02, Verdict::Pass),
-                compared("all", "p95", 1.01, Verdict::Pass),
-                compared("orders by customer", "p50", 1.55, Verdict::Fail),
-            ],
-            classes: vec![Class {
-                name: "a < b & c".to_owned(),
-                share: 0.05,
-                legacy: Some(ClassSide { ok: 1500, failed: 0, latency: arm(100).latency }),
-                candidate: None,
-            }],
-            noise_shared: Some(true),
-            duration_s: 60.0,
-            seed: 42,
-            ..LoadReport::default()
-        }
-    }
-
-    #[test]
-    fn the_page_stands_alone_and_escapes_what_others_wrote() {
-        let page = html(&sample());
-        if let Some(path) = std::env::var_os("CUTOVER_SAMPLE_REPORT") {
-            std::fs::write(path, &page).unwrap();
-        }
-        assert!(page.contains("&lt;script&gt;57014") && !page.contains("<script"), "a text was not escaped");
-        assert!(page.contains("a &lt; b &amp; c"));
-        for outside in ["src=", "href=", "@import", "url("] {
-            assert!(!page.contains(outside), "{outside} leads outside");
-        }
-        assert_eq!(page.matches("<svg").count(), 4, "a picture is missing");
-    }
-
-    #[test]
-    fn a_report_of_nothing_is_still_a_page() {
-        let page = html(&LoadReport { message: "it could not be run".to_owned(), ..LoadReport::default() });
-        assert!(page.contains("it could not be run") && !page.contains("<svg"));
-    }
-
-    #[test]
-    fn latencies_have_three_digits_and_a_unit() {
-        for (us, text) in [
-            (7, "7 µs"),
-            (999, "999 µs"),
-            (1_234, "1.23 ms"),
-            (12_345, "12.3 ms"),
-            (123_456, "123 ms"),
-            (1_234_567, "1.23 s"),
-        ] {
-            assert_eq!(micros(us), text);
-        }
-    }
-}
+pub(super) mod tests;

@@ -1,4 +1,4 @@
-//! A look at a server beside the load: a session of its own, and one small question at a time.
+//! A glance at a server beside the load: a session of its own, and one small question at a time.
 //!
 //! Decides the frame: read-only, under a timeout, names looked up among PostgreSQL's own alone, and all of it within the
 //! question's own transaction, so that a pooler hands nothing of it on. One round trip a question.
@@ -20,14 +20,14 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A session that asks. Dropping it closes the connection.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Glance {
     session: Session,
     begin: String,
     /// How long an answer is waited for.
     patience: Duration,
 }
 
-impl Look {
+impl Glance {
     /// Connects. Each of the steps may take `step_timeout`, and each answer after them `patience`.
     pub(super) async fn open(
         target: &Target,
