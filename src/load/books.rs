@@ -6,7 +6,7 @@
 use hdrhistogram::CreationError;
 
 use super::{
-    duet::Ended,
+    duet::{Ended, HALVES_PER_SECOND},
     measure::{Outcome, Tally, Times},
     pacer::Due,
 };
@@ -14,8 +14,8 @@ use super::{
 /// A call that ended, for the timeline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Booked {
-    /// The second that it was due in, since the start.
-    pub(super) second: u32,
+    /// The half second that it was due in, since the start.
+    pub(super) half: u32,
     pub(super) class: usize,
     pub(super) lane: usize,
     pub(super) ended: Ended,
@@ -26,21 +26,22 @@ pub(super) struct Booked {
 pub(super) struct Books {
     /// By lane, since the end of the warm-up.
     pub(super) tallies: Vec<Tally>,
-    /// Calls of the warm-up, by lane.
-    pub(super) warm: Vec<u64>,
+    /// Calls of the warm-up.
+    pub(super) warm: u64,
     /// Not taken over yet.
     fresh: Vec<Booked>,
-    /// In seconds.
-    warm_up: u32,
+    /// In half seconds.
+    warm_halves: u32,
 }
 
 impl Books {
+    /// `warm_up` in seconds.
     pub(super) fn new(lanes: usize, warm_up: u32) -> Result<Self, CreationError> {
         Ok(Self {
             tallies: (0..lanes).map(|_| Tally::new()).collect::<Result<_, _>>()?,
-            warm: vec![0; lanes],
+            warm: 0,
             fresh: Vec::new(),
-            warm_up,
+            warm_halves: warm_up.saturating_mul(HALVES_PER_SECOND),
         })
     }
 
@@ -60,9 +61,9 @@ impl Books {
             Outcome::Timeout => Ended::TimedOut(latency.max(timeout)),
             Outcome::Error(_) => Ended::Failed,
         };
-        self.fresh.push(Booked { second: due.second, class: due.call.class, lane, ended });
-        if due.second < self.warm_up {
-            self.warm[lane] += 1;
+        self.fresh.push(Booked { half: due.half, class: due.call.class, lane, ended });
+        if due.half < self.warm_halves {
+            self.warm += 1;
         } else {
             self.tallies[lane].record(outcome, times, timeout);
         }

@@ -27,7 +27,7 @@ use super::{
     books::Books,
     connection::{Connection, OpenError},
     deal::Deal,
-    duet::Arm,
+    duet::{Arm, HALVES_PER_SECOND},
     guard::{GuardError, GuardStop, LegacyLatency},
     keys,
     model::SharedModel,
@@ -289,19 +289,20 @@ async fn close(
 ) -> Result<Taken, NotRun> {
     pacer.stop();
     let warm = watched.timeline.warm_seconds();
+    let first = warm * HALVES_PER_SECOND;
     let mut taken = Vec::with_capacity(lanes.len());
     for (lane, arm) in lanes.iter().zip(arms) {
         let (mut skipped, mut queue) = (0, lane.queue.lock().await);
         // Ends when the pacer's thread has ended, which stopping it makes a matter of microseconds.
         while let Some(due) = queue.recv().await {
-            skipped += u64::from(due.second >= warm);
+            skipped += u64::from(due.half >= first);
         }
-        let scheduled = (warm..seconds(spec.longest()) + warm)
-            .map(|second| u64::from(pacer.handed(second).nth(lane.index).unwrap_or(0)))
+        let scheduled = (first..first + seconds(spec.longest()) * HALVES_PER_SECOND)
+            .map(|half| u64::from(pacer.handed(half).nth(lane.index).unwrap_or(0)))
             .sum();
         let tally = run.books().tallies[lane.index].clone();
         let refused = pacer.refused(lane.index);
-        let is_after_warm_up = pacer.seconds() >= warm;
+        let is_after_warm_up = pacer.halves() >= first;
         taken.push(LaneTaken {
             arm,
             scheduled,
@@ -317,8 +318,7 @@ async fn close(
     let last = Duration::from_micros(run.last_us.load(Ordering::Relaxed)).saturating_sub(warm_up);
     // A schedule that was carried out took its length, even if its last arrivals were early.
     let elapsed = if watched.stop.is_none() { last.max(spec.longest()) } else { last };
-    let statements =
-        taken.iter().map(|lane| lane.tally.taken()).sum::<u64>() + run.books().warm.iter().sum::<u64>();
+    let statements = taken.iter().map(|lane| lane.tally.taken()).sum::<u64>() + run.books().warm;
     Ok(Taken {
         lanes: taken,
         shares: model.shares(),

@@ -29,6 +29,9 @@ pub use noise::Noise;
 pub use recording::{Ended, Recording, RecordingError};
 pub use rules::{Margin, MarginTooSmall, Margins, Rules};
 
+/// How finely it is recorded: what fails plainly is looked for this often.
+pub const HALVES_PER_SECOND: u32 = 2;
+
 /// Counts of this module stay far below 2^32, where the conversion is exact.
 fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))

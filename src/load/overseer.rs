@@ -1,4 +1,4 @@
-//! Watches over a running load: tells of its progress, looks at every second that is complete, and ends it where it must.
+//! Watches over a running load: tells of its progress, looks at every half second that is complete, and ends it where it must.
 //!
 //! Ends it when the duet has a verdict, when most of what is sent fails, when a server has fallen behind beyond hope, or when
 //! a guard says that the application would suffer. What has been sent by then is waited for and booked all the same.
@@ -99,7 +99,7 @@ impl Watch<'_> {
         Watched { timeline: self.timeline, look, stop }
     }
 
-    /// Takes in what has ended, and looks at every second that it completes.
+    /// Takes in what has ended, and looks at every half second that it completes.
     async fn look(&mut self, look: &mut Option<Look>) -> Option<Stop> {
         let fresh = self.run.books().take_fresh();
         if self.timeline.take(fresh).is_err() {
@@ -115,7 +115,10 @@ impl Watch<'_> {
             {
                 return Some(stop);
             }
-            if let Some(stop) = self.legacy.as_mut().and_then(|legacy| is_too_slow(legacy, &self.timeline)) {
+            if self.timeline.is_whole_second()
+                && let Some(legacy) = &mut self.legacy
+                && let Some(stop) = is_too_slow(legacy, &self.timeline)
+            {
                 return Some(Stop::Guard(stop.to_string()));
             }
         }
@@ -170,18 +173,16 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     legacy.tell(seen)
 }
 
-/// Judges the second that was completed last.
+/// Judges the half second that was completed last.
 async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> Option<Stop> {
-    let seconds = timeline.measured_seconds();
-    if seconds == 0 {
+    let halves = timeline.measured_halves();
+    if halves == 0 {
         let warm_up = timeline.warm_up()?;
         return duet::gross_failures(warm_up, timeline.warm()).map(Stop::WarmUp);
     }
     let (recording, rules) = (Arc::clone(timeline.measured()), rules.clone());
     // A look at a long recording takes tenths of a second, which the calls in flight must not feel.
-    let judging = tokio::task::spawn_blocking(move || {
-        duet::decide(&recording, Duration::from_secs(seconds.into()), &rules)
-    });
+    let judging = tokio::task::spawn_blocking(move || duet::decide(&recording, halves, &rules));
     let seen = judging.await.ok()?;
     let is_over = seen.verdict != LookVerdict::Continue;
     *look = Some(seen);

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     deal::{Deal, Dealt},
+    duet::HALVES_PER_SECOND,
     schedule::Call,
 };
 
@@ -33,8 +34,8 @@ const MAX_NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) call: Call,
-    /// The second that it was due in, since the start.
-    pub(super) second: u32,
+    /// The half second that it was due in, since the start.
+    pub(super) half: u32,
     /// When it was due.
     pub(super) scheduled: Instant,
     /// When it was handed out.
@@ -57,7 +58,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    /// By second, then by lane.
+    /// By half second, then by lane.
     handed: Vec<Vec<AtomicU32>>,
     /// By lane.
     refused: Vec<AtomicU64>,
@@ -77,10 +78,10 @@ impl Pacer {
     /// Starts handing out. When the schedule is over, the queues' senders are dropped.
     pub(super) fn start(plan: Plan) -> io::Result<Self> {
         let lanes = plan.queues.len();
-        let second = || (0..lanes).map(|_| AtomicU32::new(0)).collect();
+        let half = || (0..lanes).map(|_| AtomicU32::new(0)).collect();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            handed: (0..plan.seconds).map(|_| second()).collect(),
+            handed: (0..plan.seconds * HALVES_PER_SECOND).map(|_| half()).collect(),
             refused: (0..lanes).map(|_| AtomicU64::new(0)).collect(),
             horizon_us: AtomicU64::new(0),
         });
@@ -95,10 +96,10 @@ impl Pacer {
         self.thread.unpark();
     }
 
-    /// Arrivals that were due in a second so far, by lane.
-    pub(super) fn handed(&self, second: u32) -> impl Iterator<Item = u32> {
-        let second = usize::try_from(second).unwrap_or(usize::MAX);
-        self.shared.handed.get(second).into_iter().flatten().map(|count| count.load(Ordering::Acquire))
+    /// Arrivals that were due in a half second so far, by lane.
+    pub(super) fn handed(&self, half: u32) -> impl Iterator<Item = u32> {
+        let half = usize::try_from(half).unwrap_or(usize::MAX);
+        self.shared.handed.get(half).into_iter().flatten().map(|count| count.load(Ordering::Acquire))
     }
 
     /// Those of all arrivals of a lane that its queue had no room for; the first ends the schedule.
@@ -106,11 +107,11 @@ impl Pacer {
         self.shared.refused.get(lane).map_or(0, |refused| refused.load(Ordering::Acquire))
     }
 
-    /// Whole seconds that are over, and of which every arrival has been handed out. Where nothing is due for a while, the
+    /// Half seconds that are over, and of which every arrival has been handed out. Where nothing is due for a while, the
     /// next arrival is far ahead of the clock.
-    pub(super) fn seconds(&self) -> u32 {
-        let handed = self.shared.horizon_us.load(Ordering::Acquire) / 1_000_000;
-        u32::try_from(handed.min(self.start.elapsed().as_secs())).unwrap_or(u32::MAX)
+    pub(super) fn halves(&self) -> u32 {
+        let handed = Duration::from_micros(self.shared.horizon_us.load(Ordering::Acquire));
+        half_of(handed.min(self.start.elapsed()))
     }
 }
 
@@ -118,6 +119,11 @@ impl Drop for Pacer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The half second that is over last, or running, at a moment since the start.
+fn half_of(at: Duration) -> u32 {
+    u32::try_from(at.as_millis() * u128::from(HALVES_PER_SECOND) / 1_000).unwrap_or(u32::MAX)
 }
 
 fn pace(plan: Plan, shared: &Shared) {
@@ -129,10 +135,10 @@ fn pace(plan: Plan, shared: &Shared) {
         if !wait_until(scheduled, spin, &shared.stop) {
             return;
         }
-        let second = u32::try_from(arrival.at.as_secs()).unwrap_or(u32::MAX);
-        let Some(handed) = shared.handed.get(usize::try_from(second).unwrap_or(usize::MAX)) else { return };
+        let half = half_of(arrival.at);
+        let Some(handed) = shared.handed.get(usize::try_from(half).unwrap_or(usize::MAX)) else { return };
         handed[lane].fetch_add(1, Ordering::AcqRel);
-        let due = Due { call: arrival.call, second, scheduled, handed: Instant::now() };
+        let due = Due { call: arrival.call, half, scheduled, handed: Instant::now() };
         match plan.queues[lane].try_send(due) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
@@ -195,13 +201,13 @@ mod tests {
         let pacer = Pacer::start(plan).unwrap();
         let mut seen = 0;
         while let Some(due) = due.recv().await {
-            assert!(due.handed >= due.scheduled && due.second == 0);
+            assert!(due.handed >= due.scheduled && due.half < HALVES_PER_SECOND);
             seen += 1;
         }
-        let handed: u32 = pacer.handed(0).sum();
+        let handed: u32 = (0..HALVES_PER_SECOND).flat_map(|half| pacer.handed(half)).sum();
         assert_eq!(
-            (seen, usize::try_from(handed).unwrap(), pacer.refused(0), pacer.seconds()),
-            (expected, expected, 0, 1)
+            (seen, usize::try_from(handed).unwrap(), pacer.refused(0), pacer.halves()),
+            (expected, expected, 0, HALVES_PER_SECOND)
         );
     }
 

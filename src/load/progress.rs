@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{books::Books, duet::Arm, measure::Tally, pacer::Pacer};
+use super::{
+    books::Books,
+    duet::{Arm, HALVES_PER_SECOND},
+    measure::Tally,
+    pacer::Pacer,
+};
 
 /// How far a load is. Everything is counted since the end of the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,9 +56,12 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) fn tell(&self, books: &Books, pacer: &Pacer, start: Instant) -> LoadProgress {
         let first = u32::try_from(self.warm_up.as_secs()).unwrap_or(u32::MAX);
-        let end = first.saturating_add(u32::try_from(self.duration.as_secs() + 1).unwrap_or(u32::MAX));
+        let end = first + u32::try_from(self.duration.as_secs() + 1).unwrap_or(u32::MAX / 4);
         let mut told = LoadProgress {
-            scheduled: (first..end).flat_map(|second| pacer.handed(second)).map(u64::from).sum(),
+            scheduled: (first * HALVES_PER_SECOND..end * HALVES_PER_SECOND)
+                .flat_map(|half| pacer.handed(half))
+                .map(u64::from)
+                .sum(),
             elapsed: start.elapsed().saturating_sub(self.warm_up).min(self.duration),
             duration: self.duration,
             ..LoadProgress::default()

@@ -4,15 +4,13 @@
 //! they hand over belongs together; merges counts, histograms and the seconds of recordings, never percentiles. Judges
 //! nothing before all of it is there: then the looks are taken one after the other, as they would have been meanwhile.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
     LoadOutcome, LoadProgress, LoadSpec, Targets,
     driver::{self, NotRun},
-    duet::{self, LookVerdict, Rules},
+    duet::{self, HALVES_PER_SECOND, LookVerdict, Rules},
     guard::Watch,
     outcome,
     servers::Before,
@@ -138,12 +136,12 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
     Ok(())
 }
 
-/// The looks of a duet, second by second, to its end: all of it was measured, so a pass on the way to there is none yet.
+/// The looks of a duet, half second by half second, to its end: all of it was measured, so a pass on the way to there is none yet.
 /// Parts that ended early are looked at up to there.
 fn look_again(all: &mut Taken, rules: &Rules) {
     let last = all.recording.seconds().min(u32::try_from(all.elapsed.as_secs()).unwrap_or(u32::MAX));
-    for second in 1..=last {
-        let look = duet::decide(&all.recording, Duration::from_secs(second.into()), rules);
+    for half in 1..=last * HALVES_PER_SECOND {
+        let look = duet::decide(&all.recording, half, rules);
         let has_failed = look.verdict == LookVerdict::Fail;
         all.look = Some(look);
         if has_failed {

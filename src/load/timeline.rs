@@ -1,14 +1,14 @@
-//! What has ended, second by second, and which seconds are complete.
+//! What has ended, half second by half second, and which of them are complete.
 //!
-//! Decides when a second may be judged: every arrival that was due in it has been handed out, and every one of those has
-//! ended. A slow call is booked in the second that it was due in, so judging a second before its last call has ended would
+//! Decides when one may be judged: every arrival that was due in it has been handed out, and every one of those has
+//! ended. A slow call is booked when it was due, so judging before the last call of that time has ended would
 //! leave the slowest out. Never looks at a clock.
 
 use std::sync::Arc;
 
 use super::{
     books::Booked,
-    duet::{Arm, Recording, RecordingError},
+    duet::{Arm, HALVES_PER_SECOND, Recording, RecordingError},
     pacer::Pacer,
 };
 
@@ -26,9 +26,9 @@ pub(super) struct Timeline {
     measured: Arc<Recording>,
     /// Length of the warm-up.
     warm_seconds: u32,
-    /// Calls that have ended, by the second that they were due in, then by lane.
+    /// Calls that have ended, by the half second that they were due in, then by lane.
     booked: Vec<Vec<u32>>,
-    /// Seconds since the start that are complete.
+    /// Half seconds since the start that are complete.
     complete: u32,
 }
 
@@ -44,7 +44,7 @@ impl Timeline {
             warm_up: (warm_seconds > 0).then(|| recording(warm_seconds)).transpose()?,
             measured: Arc::new(recording(seconds)?),
             warm_seconds,
-            booked: vec![vec![0; arms.len()]; index(warm_seconds + seconds)],
+            booked: vec![vec![0; arms.len()]; index((warm_seconds + seconds) * HALVES_PER_SECOND)],
             complete: 0,
             arms,
         })
@@ -53,55 +53,65 @@ impl Timeline {
     /// Takes in what has ended.
     pub(super) fn take(&mut self, fresh: Vec<Booked>) -> Result<(), RecordingError> {
         let measured = Arc::make_mut(&mut self.measured);
-        for Booked { second, class, lane, ended } in fresh {
+        let warm_halves = self.warm_seconds * HALVES_PER_SECOND;
+        for Booked { half, class, lane, ended } in fresh {
             let arm = self.arms[lane];
-            match (second.checked_sub(self.warm_seconds), &mut self.warm_up) {
-                (Some(second), _) => measured.record(second, class, arm, ended)?,
-                (None, Some(warm_up)) => warm_up.record(second, class, arm, ended)?,
+            match (half.checked_sub(warm_halves), &mut self.warm_up) {
+                (Some(half), _) => measured.record(half, class, arm, ended)?,
+                (None, Some(warm_up)) => warm_up.record(half, class, arm, ended)?,
                 (None, None) => {}
             }
-            if let Some(booked) = self.booked.get_mut(index(second)) {
+            if let Some(booked) = self.booked.get_mut(index(half)) {
                 booked[lane] += 1;
             }
         }
         Ok(())
     }
 
-    /// Goes on to the next second, if the present one is complete.
+    /// Goes on to the next half second, if the present one is complete.
     pub(super) fn advance(&mut self, pacer: &Pacer) -> bool {
         let is_complete =
-            self.complete < pacer.seconds() && self.open(self.complete, pacer).all(|(open, _)| open == 0);
+            self.complete < pacer.halves() && self.open(self.complete, pacer).all(|(open, _)| open == 0);
         self.complete += u32::from(is_complete);
         is_complete
     }
 
-    /// Of the calls that were due in a second those that have not ended, and all of them, by lane.
-    fn open(&self, second: u32, pacer: &Pacer) -> impl Iterator<Item = (u32, u32)> {
-        let booked = self.booked.get(index(second)).into_iter().flatten();
-        pacer.handed(second).zip(booked).map(|(handed, booked)| (handed.saturating_sub(*booked), handed))
+    /// Of the calls that were due in a half second those that have not ended, and all of them, by lane.
+    fn open(&self, half: u32, pacer: &Pacer) -> impl Iterator<Item = (u32, u32)> {
+        let booked = self.booked.get(index(half)).into_iter().flatten();
+        pacer.handed(half).zip(booked).map(|(handed, booked)| (handed.saturating_sub(*booked), handed))
     }
 
     /// The side that does not answer any more: for some seconds, most of what was due in them has had no end for a while.
     /// Such seconds never become complete, so nothing else would tell. Legacy, where both are.
     pub(super) fn stalled(&self, pacer: &Pacer) -> Option<Arm> {
-        let until = pacer.seconds().checked_sub(STALLED_FOR)?;
-        let from = until.checked_sub(STALLED_SECONDS)?;
+        let until = pacer.halves().checked_sub(STALLED_FOR * HALVES_PER_SECOND)?;
+        let from = until.checked_sub(STALLED_SECONDS * HALVES_PER_SECOND)?;
         let is_stalled = |lane: usize| {
-            (from..until).all(|second| {
-                self.open(second, pacer).nth(lane).is_some_and(|(open, handed)| open * 2 > handed)
-            })
+            (from..until)
+                .all(|half| self.open(half, pacer).nth(lane).is_some_and(|(open, handed)| open * 2 > handed))
         };
         self.arms.iter().enumerate().find(|(lane, _)| is_stalled(*lane)).map(|(_, arm)| *arm)
     }
 
-    /// Complete seconds of the warm-up.
-    pub(super) fn warm(&self) -> u32 {
-        self.complete.min(self.warm_seconds)
+    /// Whether what is complete ends with a whole second.
+    pub(super) fn is_whole_second(&self) -> bool {
+        self.complete.is_multiple_of(HALVES_PER_SECOND)
     }
 
-    /// Complete seconds since the end of the warm-up.
+    /// Complete seconds of the warm-up.
+    pub(super) fn warm(&self) -> u32 {
+        (self.complete / HALVES_PER_SECOND).min(self.warm_seconds)
+    }
+
+    /// Complete half seconds since the end of the warm-up.
+    pub(super) fn measured_halves(&self) -> u32 {
+        self.complete.saturating_sub(self.warm_seconds * HALVES_PER_SECOND)
+    }
+
+    /// Complete seconds since then.
     pub(super) fn measured_seconds(&self) -> u32 {
-        self.complete.saturating_sub(self.warm_seconds)
+        self.measured_halves() / HALVES_PER_SECOND
     }
 
     /// Length of the warm-up.
@@ -124,6 +134,6 @@ impl Timeline {
     }
 }
 
-fn index(second: u32) -> usize {
-    usize::try_from(second).unwrap_or(usize::MAX)
+fn index(half: u32) -> usize {
+    usize::try_from(half).unwrap_or(usize::MAX)
 }

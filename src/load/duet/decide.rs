@@ -1,13 +1,12 @@
 //! The verdict at a moment of the duet.
 //!
-//! `Fail` is looked at first: gross faults every second, bets every few, all comparisons at the fixed looks. `Pass`
-//! needs every comparison that can be judged, the median and the failures of all statements among them, and the
-//! median of every class. When the time is over and it is neither, it is `Inconclusive`, and says what is missing.
-//! Pure.
-
-use std::time::Duration;
+//! `Fail` is looked at first: gross faults every half second, bets every few seconds, all comparisons at the fixed looks.
+//! `Pass` needs every comparison that can be judged, the median and the failures of all statements among them, the
+//! median of every class, no tail of all statements that strays too much to be judged, and none that is worse over the
+//! whole of it. When the time is over and it is neither, it is `Inconclusive`, and says what is missing. Pure.
 
 use super::{
+    HALVES_PER_SECOND,
     compare::{self, Counted},
     early::{self, Bet},
     evidence::{Evidence, Group, Percentile},
@@ -21,12 +20,11 @@ use super::{
 /// Seconds before the first bet is counted.
 const FIRST_BETS: u32 = 30;
 
-/// Looks at the first `elapsed` of `recording`, of which every call has ended. To be asked once for every whole
-/// second: a look at a fixed time is taken in its second, the last however late.
+/// Looks at the first `halves` half seconds of `recording`, of which every call has ended. To be asked once for every one: a
+/// look at a fixed time is taken in its second, the last however late.
 #[must_use]
-pub fn decide(recording: &Recording, elapsed: Duration, rules: &Rules) -> Look {
-    let seconds = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
-    told(recording, seconds, rules, &judge(recording, seconds, rules))
+pub fn decide(recording: &Recording, halves: u32, rules: &Rules) -> Look {
+    told(recording, halves / HALVES_PER_SECOND, rules, &judge(recording, halves, rules))
 }
 
 /// Whether the candidate failed plainly in the last of the first `seconds`, and how: for the warm-up, in which nothing else
@@ -67,9 +65,11 @@ enum Cause {
     Look(Option<usize>),
 }
 
-pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules) -> Judged {
+pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Judged {
+    let elapsed_seconds = halves / HALVES_PER_SECOND;
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
-    let look = rules.look_at(elapsed_seconds);
+    let is_whole = halves.is_multiple_of(HALVES_PER_SECOND);
+    let look = rules.look_at(elapsed_seconds).filter(|_| is_whole);
     let mut judged = Judged {
         verdict: LookVerdict::Continue,
         cause: Cause::Look(look.map(|(look, _)| look)),
@@ -77,11 +77,11 @@ pub(super) fn judge(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rule
         paired: Vec::new(),
         standings: Vec::new(),
     };
-    if let Some(fault) = early::gross_fault(evidence, seconds) {
+    if let Some(fault) = early::gross_fault(evidence, usize::try_from(halves).unwrap_or(usize::MAX)) {
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
         return judged;
     }
-    if look.is_none() && !is_bet_counted(elapsed_seconds) {
+    if look.is_none() && !(is_whole && is_bet_counted(elapsed_seconds)) {
         return judged;
     }
     (judged.noise, judged.paired) = pair(evidence, seconds);

@@ -7,8 +7,9 @@
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::{
+    HALVES_PER_SECOND,
     compare::subject,
-    evidence::{Arm, Evidence, Group, Percentile},
+    evidence::{Arm, Evidence, Group, Pair, Percentile},
     failures,
     look::Metric,
     number,
@@ -16,13 +17,14 @@ use super::{
     rules::{FAIL_ALPHA_EARLY, FAIL_ALPHA_GROSS, Rules},
 };
 
-/// Latency: last seconds that are looked at. Every one must be above 1.5 times, and their mean above 1.3 times by
-/// Student's test.
+/// Latency: last seconds that are looked at. Every one must be above 1.5 times, wherever it may begin, and their mean above
+/// 1.3 times by Student's test.
 const GROSS_LATENCY_SECONDS: [usize; 3] = [4, 5, 10];
-/// The first window is only for a ratio that has been this steady for so long: what it did before then tells how far it
-/// strays by itself.
+const LONGEST: usize = GROSS_LATENCY_SECONDS[2];
+/// The first window is looked at every half second, and only for a ratio that has been this steady for so long: what it did
+/// before then tells how far it strays by itself.
 const CALM_SECONDS: usize = 20;
-const CALM: f64 = 0.12;
+const CALM: f64 = 0.15;
 const GROSS_RATIO_EACH: f64 = 1.5;
 const GROSS_RATIO: f64 = 1.3;
 /// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's
@@ -38,9 +40,16 @@ const BEFORE_SECONDS: usize = 60;
 const STEADY: f64 = 0.2;
 const FAR_BEYOND: f64 = 6.0;
 
-/// The gross fault of the last seconds, if there is one.
-pub(super) fn gross_fault(evidence: &impl Evidence, seconds: usize) -> Option<String> {
-    gross_failures(evidence, seconds).or_else(|| gross_latency(evidence, seconds))
+const HALVES: usize = HALVES_PER_SECOND as usize;
+
+/// The gross fault of the last half seconds, if there is one.
+pub(super) fn gross_fault(evidence: &impl Evidence, halves: usize) -> Option<String> {
+    if halves.is_multiple_of(HALVES) {
+        gross_failures(evidence, halves / HALVES)
+            .or_else(|| gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS))
+    } else {
+        gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS[..1])
+    }
 }
 
 pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option<String> {
@@ -60,50 +69,58 @@ pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option
     GROSS_FAILED_SECONDS.iter().find_map(window)
 }
 
-fn gross_latency(evidence: &impl Evidence, seconds: usize) -> Option<String> {
-    let longest = GROSS_LATENCY_SECONDS[2];
-    let start = seconds.saturating_sub(BEFORE_SECONDS + longest);
-    let median = Percentile::P50.index();
-    let all: Vec<_> = evidence
-        .blocks(Group::All, 1, start, seconds)
-        .iter()
-        .map(|block| block[median].difference())
-        .collect();
-    GROSS_LATENCY_SECONDS.iter().find_map(|length| {
-        let (before, last) = all.split_at(all.len().checked_sub(*length)?);
-        // What began in the last ten seconds is not what it was before.
-        let before = &before[..before.len().saturating_sub(longest - length)];
-        let mean = gross_mean(before, last)?;
-        let times = mean.exp();
+fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> Option<String> {
+    let differences = |range| evidence.halves(range).into_iter().map(Pair::difference).collect::<Vec<_>>();
+    let recent = differences(halves.saturating_sub(LONGEST * HALVES)..halves);
+    let last = |seconds: &usize| recent.get(recent.len().checked_sub(seconds * HALVES)?..);
+    let slow: Vec<_> = windows.iter().filter_map(last).filter(|last| is_slow(last)).collect();
+    if slow.is_empty() {
+        return None;
+    }
+    // What began in the last ten seconds is not what it was before.
+    let end = halves.saturating_sub(LONGEST * HALVES);
+    let before = by_second(&differences(end.saturating_sub(BEFORE_SECONDS * HALVES)..end));
+    slow.into_iter().map(by_second).find_map(|last| {
+        let (times, length) = (gross_mean(&before, &last)?.exp(), last.len());
         Some(format!(
             "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
         ))
     })
 }
 
-/// The mean of the last differences, if it is gross beside those before.
+/// Whether every second of it was, wherever it may begin.
+fn is_slow(last: &[f64]) -> bool {
+    last.windows(2).all(|second| f64::midpoint(second[0], second[1]) > GROSS_RATIO_EACH.ln())
+}
+
+/// The mean of the last seconds' differences, if it is gross beside those before.
 fn gross_mean(before: &[f64], last: &[f64]) -> Option<f64> {
     let (mean, own_spread) = spread(last)?;
     let (before_mean, before_spread) = spread(before).filter(|_| before.len() > 2).unwrap_or((0.0, 0.0));
     let is_watched = before.len() >= CALM_SECONDS;
     let is_far = is_watched && mean - before_mean > FAR_BEYOND * before_spread;
-    let is_gross = last.iter().all(|difference| *difference > GROSS_RATIO_EACH.ln());
-    if !is_gross || !(before_spread <= STEADY || is_far) {
+    if !(before_spread <= STEADY || is_far) {
         return None;
     }
     let own = number(last.len() - 1);
-    let (spread, freedom) = if last.len() > GROSS_LATENCY_SECONDS[0] {
-        (own_spread, own)
+    let (spread, freedom, alpha) = if last.len() > GROSS_LATENCY_SECONDS[0] {
+        (own_spread, own, GROSS_ALPHA)
     } else if is_watched && before_spread <= CALM {
         let other = number(before.len() - 1);
         let pooled = (own * own_spread.powi(2) + other * before_spread.powi(2)) / (own + other);
-        (pooled.sqrt(), own + other)
+        // It is looked at twice in a second.
+        (pooled.sqrt(), own + other, GROSS_ALPHA / 2.0)
     } else {
         return None;
     };
     let distance = (mean - GROSS_RATIO.ln()) * number(last.len()).sqrt() / spread.max(f64::MIN_POSITIVE);
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    (student.sf(distance) < GROSS_ALPHA).then_some(mean)
+    (student.sf(distance) < alpha).then_some(mean)
+}
+
+/// The means of neighbouring halves, which are not independent of each other.
+fn by_second(halves: &[f64]) -> Vec<f64> {
+    halves.rchunks_exact(2).map(|second| f64::midpoint(second[0], second[1])).collect()
 }
 
 /// Mean and standard deviation; `None` of fewer than two.

@@ -2,6 +2,8 @@
 //!
 //! The verdict sees the recording only through this, so that the simulation of the tests can stand in for it.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Which of the two configurations answered.
@@ -136,4 +138,7 @@ pub(super) trait Evidence {
 
     /// What ended of the seconds from `from` up to `to`.
     fn calls(&self, group: Group, arm: Arm, from: usize, to: usize) -> Calls;
+
+    /// The medians of all statements, half second by half second; those in which an arm had no call are left out.
+    fn halves(&self, halves: Range<usize>) -> Vec<Pair>;
 }

@@ -3,6 +3,7 @@
 use super::{
     Arm, Recording, bucket,
     evidence::{Evidence, Group},
+    recording::halves,
 };
 
 /// Of the calls of one side, in some seconds.
@@ -27,9 +28,9 @@ impl Recording {
     #[must_use]
     pub fn figures(&self, class: Option<usize>, arm: Arm, from: u32, to: u32) -> Figures {
         let group = class.map_or(Group::All, Group::Class);
-        let seconds = |second: u32| usize::try_from(second).unwrap_or(usize::MAX);
-        let calls = self.calls(group, arm, seconds(from), seconds(to));
-        let mut buckets = self.group_buckets(group, arm, seconds(from), seconds(to));
+        let [from, to] = [from, to].map(|second| usize::try_from(second).unwrap_or(usize::MAX));
+        let calls = self.calls(group, arm, from, to);
+        let mut buckets = self.buckets(group, arm, halves(from, to));
         buckets.sort_unstable();
         let answered = buckets.partition_point(|bucket| *bucket != bucket::FAILED);
         let at = |rank: usize| (1..=answered).contains(&rank).then(|| us(buckets[rank - 1]));
@@ -55,12 +56,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::duet::Ended;
+    use crate::load::duet::{Ended, HALVES_PER_SECOND};
 
     #[test]
     fn what_failed_is_slower_than_all_and_seconds_are_kept_apart() {
         let mut recording = Recording::new(vec!["a".into(), "b".into()], 3).unwrap();
-        let mut book = |second, class, ended| recording.record(second, class, Arm::Legacy, ended).unwrap();
+        let mut book = |second, class, ended| {
+            recording.record(second * HALVES_PER_SECOND, class, Arm::Legacy, ended).unwrap();
+        };
         for us in 1..=90 {
             book(0, 0, Ended::Answered(Duration::from_micros(us)));
         }

@@ -1,17 +1,17 @@
-//! What both arms answered, second by second and class by class.
+//! What both arms answered, half second by half second and class by class.
 //!
 //! Keeps every latency as the number of its histogram bucket, two bytes a call: exact to a thousandth, and 1,800 s
 //! of 16 classes and two arms take 1.8 MB and 2 to 4 bytes a call (7 MB at 1,000/s), where plain histograms of
 //! three digits would take 8 GB. Two recordings of one shape merge into what one process would have recorded.
 //! Refuses what has no place.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bucket,
-    evidence::{Arm, Block, Calls, Evidence, Group},
+    HALVES_PER_SECOND, bucket,
+    evidence::{Arm, Block, Calls, Evidence, Group, Pair, Percentile},
     weighted,
 };
 
@@ -37,11 +37,11 @@ pub enum RecordingError {
     /// No or too many classes or seconds.
     #[error("a recording has 1 to {MAX_CLASSES} classes and 1 to {MAX_SECONDS} seconds")]
     Shape,
-    /// A second or a class that the recording does not have.
-    #[error("second {second} of class {class} is not part of the recording")]
+    /// A half second or a class that the recording does not have.
+    #[error("half second {half} of class {class} is not part of the recording")]
     NoSuchCell {
         /// From 0, since the end of the warm-up.
-        second: u32,
+        half: u32,
         /// From 0.
         class: usize,
     },
@@ -56,7 +56,7 @@ pub enum RecordingError {
     },
 }
 
-/// The calls of one arm, class and second.
+/// The calls of one arm, class and half second.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Cell {
     /// Buckets of what was answered or timed out, in any order.
@@ -65,12 +65,12 @@ struct Cell {
     timeouts: u32,
 }
 
-/// What was recorded since the end of the warm-up, in the seconds of the scheduled arrivals.
+/// What was recorded since the end of the warm-up, in the half seconds of the scheduled arrivals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Recording {
     classes: Vec<String>,
-    /// By second, class and arm.
+    /// By half second, class and arm.
     cells: Vec<Cell>,
     seconds: u32,
 }
@@ -78,25 +78,20 @@ pub struct Recording {
 impl Recording {
     /// An empty one.
     pub fn new(classes: Vec<String>, seconds: u32) -> Result<Self, RecordingError> {
-        let cells = usize::try_from(seconds).unwrap_or(usize::MAX).saturating_mul(classes.len() * 2);
+        let halves = index(seconds.saturating_mul(HALVES_PER_SECOND));
+        let cells = halves.saturating_mul(classes.len() * 2);
         if !(1..=MAX_CLASSES).contains(&classes.len()) || !(1..=MAX_SECONDS).contains(&seconds) {
             return Err(RecordingError::Shape);
         }
         Ok(Self { classes, cells: vec![Cell::default(); cells], seconds })
     }
 
-    /// Books one call, in the second that it was due in, since the end of the warm-up.
-    pub fn record(
-        &mut self,
-        second: u32,
-        class: usize,
-        arm: Arm,
-        ended: Ended,
-    ) -> Result<(), RecordingError> {
-        if second >= self.seconds || class >= self.classes.len() {
-            return Err(RecordingError::NoSuchCell { second, class });
+    /// Books one call, in the half second that it was due in, since the end of the warm-up.
+    pub fn record(&mut self, half: u32, class: usize, arm: Arm, ended: Ended) -> Result<(), RecordingError> {
+        if half >= self.seconds * HALVES_PER_SECOND || class >= self.classes.len() {
+            return Err(RecordingError::NoSuchCell { half, class });
         }
-        let index = self.index(usize::try_from(second).unwrap_or(usize::MAX), class, arm);
+        let index = self.index(index(half), class, arm);
         let cell = &mut self.cells[index];
         match ended {
             Ended::Answered(latency) => cell.latencies.push(bucket::of(latency.as_micros())),
@@ -134,29 +129,25 @@ impl Recording {
         Ok(())
     }
 
-    fn index(&self, second: usize, class: usize, arm: Arm) -> usize {
-        (second * self.classes.len() + class) * 2 + usize::from(arm == Arm::Candidate)
+    fn index(&self, half: usize, class: usize, arm: Arm) -> usize {
+        (half * self.classes.len() + class) * 2 + usize::from(arm == Arm::Candidate)
     }
 
-    fn cells(&self, group: Group, arm: Arm, from: usize, to: usize) -> impl Iterator<Item = &Cell> {
+    /// Of the half seconds in that range.
+    fn cells(&self, group: Group, arm: Arm, halves: Range<usize>) -> impl Iterator<Item = &Cell> {
         let classes = match group {
             Group::All => 0..self.classes.len(),
             Group::Class(class) => class..class + 1,
         };
-        (from..to).flat_map(move |second| {
-            classes.clone().filter_map(move |class| self.cells.get(self.index(second, class, arm)))
+        halves.flat_map(move |half| {
+            classes.clone().filter_map(move |class| self.cells.get(self.index(half, class, arm)))
         })
     }
 
-    /// The buckets of a class and an arm in a block, the failed ones included.
-    pub(super) fn buckets(&self, class: usize, arm: Arm, from: usize, to: usize) -> Vec<u16> {
-        self.group_buckets(Group::Class(class), arm, from, to)
-    }
-
-    /// The same of a group of classes.
-    pub(super) fn group_buckets(&self, group: Group, arm: Arm, from: usize, to: usize) -> Vec<u16> {
+    /// The buckets of an arm in some half seconds, the failed ones included.
+    pub(super) fn buckets(&self, group: Group, arm: Arm, halves: Range<usize>) -> Vec<u16> {
         let mut buckets = Vec::new();
-        for cell in self.cells(group, arm, from, to) {
+        for cell in self.cells(group, arm, halves) {
             buckets.extend_from_slice(&cell.latencies);
             buckets.extend((0..cell.errors).map(|_| bucket::FAILED));
         }
@@ -164,12 +155,15 @@ impl Recording {
     }
 
     /// The percentiles of both arms in a block; `None` where one had no call.
-    fn block(&self, group: Group, from: usize, to: usize) -> Option<Block> {
-        let of_class = |class| [Arm::Legacy, Arm::Candidate].map(|arm| self.buckets(class, arm, from, to));
-        let strata = match group {
-            Group::Class(class) => vec![of_class(class)],
-            Group::All => (0..self.classes.len()).map(of_class).collect(),
+    fn block(&self, group: Group, halves: &Range<usize>) -> Option<Block> {
+        let classes = match group {
+            Group::Class(class) => class..class + 1,
+            Group::All => 0..self.classes.len(),
         };
+        let of_class = |class| {
+            [Arm::Legacy, Arm::Candidate].map(|arm| self.buckets(Group::Class(class), arm, halves.clone()))
+        };
+        let strata: Vec<_> = classes.map(of_class).collect();
         weighted::percentiles(&strata)
     }
 }
@@ -181,18 +175,32 @@ impl Evidence for Recording {
 
     fn blocks(&self, group: Group, block_seconds: usize, from: usize, to: usize) -> Vec<Block> {
         let starts = (from..).step_by(block_seconds).take((to - from) / block_seconds);
-        starts.filter_map(|start| self.block(group, start, start + block_seconds)).collect()
+        starts.filter_map(|start| self.block(group, &halves(start, start + block_seconds))).collect()
     }
 
     fn calls(&self, group: Group, arm: Arm, from: usize, to: usize) -> Calls {
         let mut calls = Calls::default();
-        for cell in self.cells(group, arm, from, to) {
+        for cell in self.cells(group, arm, halves(from, to)) {
             let errors = u64::from(cell.errors);
             calls.ended += u64::try_from(cell.latencies.len()).unwrap_or(u64::MAX) + errors;
             calls.failed += errors + u64::from(cell.timeouts);
         }
         calls
     }
+
+    fn halves(&self, halves: Range<usize>) -> Vec<Pair> {
+        let median = |half| Some(self.block(Group::All, &(half..half + 1))?[Percentile::P50.index()]);
+        halves.filter_map(median).collect()
+    }
+}
+
+/// The half seconds of the seconds from `from` up to `to`.
+pub(super) fn halves(from: usize, to: usize) -> Range<usize> {
+    from * index(HALVES_PER_SECOND)..to * index(HALVES_PER_SECOND)
+}
+
+fn index(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
 }
 
 /// How a recording is written: cells that have calls, with the gaps between their sorted buckets.

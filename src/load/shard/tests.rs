@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use super::*;
 use crate::load::{
-    duet::{Arm, Ended, Recording},
+    duet::{Arm, Ended, HALVES_PER_SECOND, Recording},
     measure::{Outcome, Tally, Times},
     taken::{LaneTaken, Stop},
 };
@@ -16,7 +18,7 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
             let latency = Duration::from_micros(base + spread);
             let times = Times { latency, service: latency, lag: Duration::from_micros(20) };
             tally.record(Outcome::Ok, times, Duration::ZERO);
-            recording.record(second, 0, arm, Ended::Answered(latency)).unwrap();
+            recording.record(second * HALVES_PER_SECOND, 0, arm, Ended::Answered(latency)).unwrap();
         }
         LaneTaken { arm, scheduled: tally.taken(), skipped: 0, tally }
     };
@@ -60,7 +62,7 @@ fn what_came_after_a_passing_look_counts_as_well() {
     for second in 60..120 {
         for call in 0..40 {
             let slow = Ended::Answered(Duration::from_millis(3 + call));
-            later.recording.record(second, 0, Arm::Candidate, slow).unwrap();
+            later.recording.record(second * HALVES_PER_SECOND, 0, Arm::Candidate, slow).unwrap();
         }
     }
     let lane = &mut later.lanes[1];

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{
     super::{
-        Arm, Ended, LookVerdict, Metric, Percentile, Recording, Rules, Standing, decide,
+        Arm, Ended, HALVES_PER_SECOND, LookVerdict, Metric, Percentile, Recording, Rules, Standing, decide,
         evidence::{Evidence, Group},
         number,
+        recording::halves,
     },
     simulation::{LEFT_OF_ALL, LEFT_OF_CLASS, Random},
 };
@@ -45,7 +46,8 @@ impl Servers {
                 } else {
                     Ended::Answered(Duration::from_secs_f64(latency(class, drift, &mut random) * slower))
                 };
-                recording.record(second, class, arm, ended).unwrap();
+                let half = second * HALVES_PER_SECOND + u32::from(random.next().is_multiple_of(2));
+                recording.record(half, class, arm, ended).unwrap();
             }
         }
         recording
@@ -80,16 +82,16 @@ fn rules() -> Rules {
 }
 
 fn look(servers: &Servers, seconds: u32) -> super::super::Look {
-    decide(&servers.record(seconds), Duration::from_secs(seconds.into()), &rules())
+    decide(&servers.record(seconds), seconds * HALVES_PER_SECOND, &rules())
 }
 
 #[test]
 fn alike_passes_at_a_look_and_never_before_one() {
     let recording = ALIKE.record(120);
-    for second in 0..60 {
-        assert_eq!(decide(&recording, Duration::from_secs(second), &rules()).verdict, LookVerdict::Continue);
+    for half in 0..60 * HALVES_PER_SECOND {
+        assert_eq!(decide(&recording, half, &rules()).verdict, LookVerdict::Continue);
     }
-    let look = decide(&recording, Duration::from_secs(120), &rules());
+    let look = decide(&recording, 120 * HALVES_PER_SECOND, &rules());
     assert_eq!(look.verdict, LookVerdict::Pass, "{}", look.reason);
     assert_eq!(look.noise_shared(), Some(true));
     let p95 =
@@ -152,8 +154,8 @@ fn too_few_calls_are_said_and_never_pass() {
 #[test]
 fn nothing_recorded_is_inconclusive() {
     let empty = Recording::new(vec!["read".to_owned()], 120).unwrap();
-    assert_eq!(decide(&empty, Duration::from_secs(60), &rules()).verdict, LookVerdict::Continue);
-    assert_eq!(decide(&empty, Duration::from_secs(120), &rules()).verdict, LookVerdict::Inconclusive);
+    assert_eq!(decide(&empty, 60 * HALVES_PER_SECOND, &rules()).verdict, LookVerdict::Continue);
+    assert_eq!(decide(&empty, 120 * HALVES_PER_SECOND, &rules()).verdict, LookVerdict::Inconclusive);
 }
 
 /// The simulation's sizes of what is left hold for a mix like the measured one.
@@ -178,7 +180,9 @@ fn single_ranks(recording: &Recording, group: Group, second: usize) -> [f64; 3] 
         Group::Class(class) => class..class + 1,
     };
     let arm = |arm| {
-        let buckets = classes.clone().flat_map(|class| recording.buckets(class, arm, second, second + 1));
+        let buckets = classes
+            .clone()
+            .flat_map(|class| recording.buckets(Group::Class(class), arm, halves(second, second + 1)));
         let mut buckets: Vec<_> = buckets.collect();
         buckets.sort_unstable();
         [500, 950, 990].map(|rank| {

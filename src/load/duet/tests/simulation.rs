@@ -6,7 +6,10 @@
 //! 0.045, 0.12 and 0.29). The errors of groups and percentiles are independent, which is the worst for the number
 //! of false alarms and for a `Pass`.
 
+use std::ops::Range;
+
 use super::super::{
+    HALVES_PER_SECOND,
     decide::judge,
     evidence::{Arm, Block, Calls, Evidence, Group, Pair},
     look::LookVerdict,
@@ -41,6 +44,8 @@ pub(super) struct World {
     pub(super) bias: f64,
     /// How much slower the candidate is, by group and percentile, in logarithms.
     pub(super) slower: [[f64; 3]; GROUPS],
+    /// From this second on.
+    pub(super) since: u32,
     /// The share of the candidate's calls that fail.
     pub(super) failing: f64,
     pub(super) longest: u32,
@@ -53,6 +58,7 @@ pub(super) const ALIKE: World = World {
     private: 0.03,
     bias: 1.0,
     slower: [[0.0; 3]; GROUPS],
+    since: 0,
     failing: 0.0,
     longest: 240,
 };
@@ -65,6 +71,8 @@ pub(super) struct Simulated {
     private: [Drift; 2],
     bias: [f64; 3],
     seconds: Vec<[(Block, [Calls; 2]); GROUPS]>,
+    /// The medians of all statements.
+    halves: Vec<Pair>,
 }
 
 impl Simulated {
@@ -73,7 +81,16 @@ impl Simulated {
         let names = ["read", "update", "lookup"].map(str::to_owned).to_vec();
         let bias = BIAS.map(|size| world.bias * size * random.normal());
         let private = [Drift::new(&mut random), Drift::new(&mut random)];
-        Self { shared: Drift::new(&mut random), private, world, random, names, bias, seconds: Vec::new() }
+        Self {
+            shared: Drift::new(&mut random),
+            private,
+            world,
+            random,
+            names,
+            bias,
+            seconds: Vec::new(),
+            halves: Vec::new(),
+        }
     }
 
     fn extend(&mut self, seconds: usize) {
@@ -82,8 +99,20 @@ impl Simulated {
             let arms =
                 [0, 1].map(|arm| shared + self.private[arm].next(&mut self.random) * self.world.private);
             let second = [0, 1, 2, 3].map(|group| self.second(group, arms));
+            let halves = self.halves_of(second[0].0[0]);
+            self.halves.extend(halves);
             self.seconds.push(second);
         }
+    }
+
+    /// Two halves whose mean is the second's: what they differ by is the error of sampling alone.
+    fn halves_of(&mut self, second: Pair) -> [Pair; 2] {
+        let spread = SAMPLING[0] * LEFT_OF_ALL[0] / (self.world.rate / 1_000.0).sqrt();
+        let (legacy, candidate) = (spread * self.random.normal(), spread * self.random.normal());
+        [1.0, -1.0].map(|sign| Pair {
+            legacy: second.legacy + sign * legacy,
+            candidate: second.candidate + sign * candidate,
+        })
     }
 
     fn second(&mut self, group: usize, noise: [f64; 2]) -> (Block, [Calls; 2]) {
@@ -95,6 +124,7 @@ impl Simulated {
             let failed = (failed + failed.sqrt() * self.random.normal()).round().clamp(0.0, ended);
             Calls { ended: whole(ended), failed: whole(failed) }
         });
+        let is_slower = self.seconds.len() >= self.world.since as usize;
         let left = if group == 0 { LEFT_OF_ALL } else { LEFT_OF_CLASS };
         let block = [0, 1, 2].map(|percentile| {
             let sampling = SAMPLING[percentile] * left[percentile];
@@ -103,7 +133,8 @@ impl Simulated {
                 6.0 + DRIFT[percentile] * noise[arm] + sampling / size.sqrt() * self.random.normal()
             };
             let (legacy, candidate) = (log(0), log(1));
-            let candidate = candidate + self.bias[percentile] + self.world.slower[group][percentile];
+            let slower = if is_slower { self.world.slower[group][percentile] } else { 0.0 };
+            let candidate = candidate + self.bias[percentile] + slower;
             Pair { legacy, candidate }
         });
         (block, calls)
@@ -111,11 +142,11 @@ impl Simulated {
 
     /// How a duet ends, and after how many seconds.
     pub(super) fn run(&mut self, rules: &Rules) -> (LookVerdict, u32) {
-        for second in 1.. {
-            self.extend(second as usize);
-            let verdict = judge(self, second, rules).verdict;
+        for half in 1_u32.. {
+            self.extend(half.div_ceil(HALVES_PER_SECOND) as usize);
+            let verdict = judge(self, half, rules).verdict;
             if verdict != LookVerdict::Continue {
-                return (verdict, second);
+                return (verdict, half.div_ceil(HALVES_PER_SECOND));
             }
         }
         unreachable!("the last look is never Continue")
@@ -166,6 +197,10 @@ impl Evidence for Simulated {
             sum.failed += second[group].1[arm].failed;
         }
         sum
+    }
+
+    fn halves(&self, halves: Range<usize>) -> Vec<Pair> {
+        self.halves[halves].to_vec()
     }
 }
 

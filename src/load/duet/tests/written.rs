@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{
-    Arm, Ended, Recording, RecordingError,
+    Arm, Ended, HALVES_PER_SECOND, Recording, RecordingError,
     evidence::{Evidence, Group},
 };
 
@@ -27,7 +27,7 @@ fn recorded(calls: &[Call]) -> Recording {
             1 => Ended::TimedOut(latency),
             _ => Ended::Answered(latency),
         };
-        recording.record(*second, *class, arm, ended).unwrap();
+        recording.record(*second * HALVES_PER_SECOND, *class, arm, ended).unwrap();
     }
     recording
 }
@@ -89,9 +89,9 @@ fn other_shapes_are_refused() {
     assert_eq!(Recording::new(vec![], 1), Err(RecordingError::Shape));
     assert_eq!(Recording::new(vec!["read".to_owned()], 0), Err(RecordingError::Shape));
     assert_eq!(Recording::new(vec!["read".to_owned()], u32::MAX), Err(RecordingError::Shape));
-    for (second, class) in [(SECONDS, 0), (0, 2)] {
-        let refused = empty().record(second, class, Arm::Legacy, Ended::Failed);
-        assert_eq!(refused, Err(RecordingError::NoSuchCell { second, class }));
+    for (half, class) in [(SECONDS * HALVES_PER_SECOND, 0), (0, 2)] {
+        let refused = empty().record(half, class, Arm::Legacy, Ended::Failed);
+        assert_eq!(refused, Err(RecordingError::NoSuchCell { half, class }));
     }
 }
 
