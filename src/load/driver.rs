@@ -7,14 +7,10 @@
 //! Never sends an arrival twice, and never waits for longer than the schedule, a drain and a statement's timeout.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use jiff::Timestamp;
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch},
@@ -24,26 +20,29 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LoadProgress, LoadSpec, Targets,
-    books::Books,
-    connection::{Connection, OpenError},
     deal::Deal,
-    duet::{Arm, HALVES_PER_SECOND},
+    duet::Arm,
     guard::{GuardError, GuardStop, LegacyLatency},
     keys,
     model::SharedModel,
-    overseer::{Watch, Watched},
+    overseer::Overseer,
     pacer::{Due, Pacer, Plan},
     processor,
     progress::Teller,
     schedule::Schedule,
-    taken::{LaneTaken, Taken},
-    timeline::Timeline,
+    taken::Taken,
     worker::{Lane, Run, work},
 };
 use crate::{
     api::{Access, Verdict},
     postgres::Target,
 };
+
+mod close;
+mod prepare;
+
+use close::Over;
+use prepare::{Prepared, about};
 
 /// Connections to a server that are opened at the same time: a storm of logins is a load of its own.
 const OPENING: usize = 4;
@@ -90,15 +89,6 @@ pub(super) async fn drive(
     carry_out(spec, &sides, model, prepared, guard, progress).await
 }
 
-/// A side's fault, told with its name where there are two. What legacy can't do is no fault of the candidate.
-fn about(sides: &[(Arm, &Target)], arm: Arm, verdict: Verdict, message: &str) -> NotRun {
-    match (sides.len(), arm) {
-        (1, _) => NotRun { verdict, message: message.to_owned() },
-        (_, Arm::Legacy) => NotRun::error(format!("legacy: {message}")),
-        (_, Arm::Candidate) => NotRun { verdict, message: format!("candidate: {message}") },
-    }
-}
-
 fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targets) -> Result<(), NotRun> {
     let writes = model.classes.iter().find(|class| !class.read_only);
     match (targets, writes) {
@@ -111,31 +101,6 @@ fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targe
             )))
         }
         _ => Ok(()),
-    }
-}
-
-/// What must be ready before the first arrival is due.
-struct Prepared {
-    /// By lane.
-    connections: Vec<Vec<Connection>>,
-    books: Books,
-    timeline: Timeline,
-}
-
-impl Prepared {
-    async fn new(spec: &LoadSpec, sides: &[(Arm, &Target)], model: &SharedModel) -> Result<Self, NotRun> {
-        let warm_up = warm_up(spec, sides);
-        let bug = |_| NotRun::error("the books could not be set up; this is a bug of cutover");
-        let names: Vec<_> = model.classes.iter().map(|class| class.name.clone()).collect();
-        let arms = sides.iter().map(|(arm, _)| *arm).collect();
-        let timeline = Timeline::new(&names, arms, seconds(warm_up), seconds(spec.longest()));
-        let timeline = timeline.map_err(|error| NotRun::error(error.to_string()))?;
-        let books = Books::new(sides.len(), seconds(warm_up)).map_err(bug)?;
-        let open = sides.iter().map(|(arm, target)| async move {
-            let opened = open_all(spec, target, model).await;
-            opened.map_err(|not_run| about(sides, *arm, not_run.verdict, &not_run.message))
-        });
-        Ok(Self { connections: try_join_all(open).await?, books, timeline })
     }
 }
 
@@ -165,6 +130,7 @@ async fn carry_out(
     let warm_up = warm_up(spec, sides);
     let start = begin(spec)?;
     let run = Arc::new(Run {
+        arms: sides.iter().map(|(arm, _)| *arm).collect(),
         statement_timeout: spec.statement_timeout,
         books: Mutex::new(prepared.books),
         over: CancellationToken::new(),
@@ -184,21 +150,20 @@ async fn carry_out(
             workers.spawn(work(lane.clone(), connection));
         }
     }
-    let arms: Vec<_> = sides.iter().map(|(arm, _)| *arm).collect();
-    let watch = Watch {
+    let overseer = Overseer {
         run: &run,
         pacer: &pacer,
-        arms: &arms,
         // A part of a schedule tells too little: the whole is judged once all parts are there.
-        rules: (arms.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
-        legacy: guards_legacy(spec, &arms).then(|| LegacyLatency::new(&spec.guard)),
+        rules: (sides.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
+        legacy: guards_legacy(spec, &run.arms).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
         progress,
-        teller: Teller { arms: arms.clone(), warm_up, duration: spec.longest() },
+        teller: Teller { warm_up, duration: spec.longest() },
     };
-    let watched = watch.over(&mut workers, guard).await;
+    let overseen = overseer.oversee(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
-    close(spec, &run, &pacer, &lanes, arms, model, watched, cpu).await
+    let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu };
+    over.close(overseen).await
 }
 
 /// When the schedule begins.
@@ -233,11 +198,12 @@ fn lanes(
     model: &SharedModel,
     run: &Arc<Run>,
 ) -> (Vec<mpsc::Sender<Due>>, Vec<Arc<Lane>>) {
-    let lane = |(index, (_, target)): (usize, &(Arm, &Target))| {
+    let lane = |(index, (arm, target)): (usize, &(Arm, &Target))| {
         let (sender, queue) = mpsc::channel(backlog(spec.rate));
         let lane = Lane {
             run: run.clone(),
             index,
+            arm: *arm,
             target: (*target).clone(),
             model: model.clone(),
             queue: AsyncMutex::new(queue),
@@ -250,84 +216,4 @@ fn lanes(
 
 fn backlog(rate: u32) -> usize {
     usize::try_from(rate.saturating_mul(BACKLOG_SECONDS)).unwrap_or(BACKLOG.1).clamp(BACKLOG.0, BACKLOG.1)
-}
-
-async fn open_all(spec: &LoadSpec, target: &Target, model: &SharedModel) -> Result<Vec<Connection>, NotRun> {
-    let wanted = spec.own_connections();
-    let mut opened = Vec::with_capacity(wanted);
-    let mut opening = stream::iter(0..wanted)
-        .map(|_| Connection::open(target, model, spec.statement_timeout))
-        .buffer_unordered(OPENING);
-    loop {
-        match opening.try_next().await {
-            Ok(Some(connection)) => opened.push(connection),
-            Ok(None) => return Ok(opened),
-            Err(error) => return Err(not_opened(&error, opened.len(), wanted)),
-        }
-    }
-}
-
-fn not_opened(error: &OpenError, opened: usize, wanted: usize) -> NotRun {
-    let message = match error {
-        OpenError::Connect(_) => format!("{opened} of {wanted} connections could be opened: {error}"),
-        _ => error.to_string(),
-    };
-    NotRun { verdict: error.verdict(), message }
-}
-
-/// Counts what nobody took up. By then every worker is done, so what was scheduled is either in a tally or here.
-#[allow(clippy::too_many_arguments, reason = "the parts of one run, brought together at its end")]
-async fn close(
-    spec: &LoadSpec,
-    run: &Run,
-    pacer: &Pacer,
-    lanes: &[Arc<Lane>],
-    arms: Vec<Arm>,
-    model: SharedModel,
-    watched: Watched,
-    cpu: Duration,
-) -> Result<Taken, NotRun> {
-    pacer.stop();
-    let warm = watched.timeline.warm_seconds();
-    let first = warm * HALVES_PER_SECOND;
-    let mut taken = Vec::with_capacity(lanes.len());
-    for (lane, arm) in lanes.iter().zip(arms) {
-        let (mut skipped, mut queue) = (0, lane.queue.lock().await);
-        // Ends when the pacer's thread has ended, which stopping it makes a matter of microseconds.
-        while let Some(due) = queue.recv().await {
-            skipped += u64::from(due.half >= first);
-        }
-        let scheduled = (first..first + seconds(spec.longest()) * HALVES_PER_SECOND)
-            .map(|half| u64::from(pacer.handed(half).nth(lane.index).unwrap_or(0)))
-            .sum();
-        let tally = run.books().tallies[lane.index].clone();
-        let refused = pacer.refused(lane.index);
-        let is_after_warm_up = pacer.halves() >= first;
-        taken.push(LaneTaken {
-            arm,
-            scheduled,
-            skipped: skipped + if is_after_warm_up { refused } else { 0 },
-            tally,
-        });
-    }
-    // Every arrival is in the books exactly once, or what they say is worth nothing.
-    if !taken.iter().all(LaneTaken::is_conserved) {
-        return Err(NotRun::error("the load lost count of its arrivals; this is a bug of cutover"));
-    }
-    let warm_up = Duration::from_secs(warm.into());
-    let last = Duration::from_micros(run.last_us.load(Ordering::Relaxed)).saturating_sub(warm_up);
-    // A schedule that was carried out took its length, even if its last arrivals were early.
-    let elapsed = if watched.stop.is_none() { last.max(spec.longest()) } else { last };
-    let statements = taken.iter().map(|lane| lane.tally.taken()).sum::<u64>() + run.books().warm;
-    Ok(Taken {
-        lanes: taken,
-        shares: model.shares(),
-        recording: watched.timeline.into_measured(),
-        look: watched.look,
-        stop: watched.stop,
-        elapsed,
-        cpu,
-        statements,
-        processes: 1,
-    })
 }

@@ -72,6 +72,7 @@ use driver::NotRun;
 use duet::Arm;
 use guard::Watch;
 use servers::Before;
+use taken::Taken;
 
 /// Where the load goes.
 #[derive(Debug, Clone)]
@@ -114,7 +115,9 @@ pub struct LoadOutcome {
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
-    Box::pin(told(spec, carried_out(spec, targets, &progress))).await
+    let progress = &progress;
+    let load = async move |guard: Watch| driver::drive(spec, targets, guard.watch(), progress).await;
+    Box::pin(told(spec, carried_out(spec, targets, spec.connections, load))).await
 }
 
 /// The same of a load whose parts so many other processes carry out: `parts` gives what each of them handed over, in the order of
@@ -125,7 +128,13 @@ pub async fn run_elsewhere(
     processes: usize,
     parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
 ) -> LoadOutcome {
-    Box::pin(told(spec, shard::carried_out_elsewhere(spec, targets, processes, parts))).await
+    let load = async move |guard: Watch| {
+        // The processes watch the servers themselves.
+        drop(guard);
+        shard::merged(spec, targets, parts.await).await
+    };
+    // Every process has a connection of its own that watches.
+    Box::pin(told(spec, carried_out(spec, targets, spec.connections + processes, load))).await
 }
 
 async fn told(spec: &LoadSpec, load: impl Future<Output = Result<LoadOutcome, NotRun>>) -> LoadOutcome {
@@ -138,15 +147,17 @@ async fn told(spec: &LoadSpec, load: impl Future<Output = Result<LoadOutcome, No
     outcome
 }
 
+/// What goes before and after every load, whoever carries it out.
 async fn carried_out(
     spec: &LoadSpec,
     targets: &Targets,
-    progress: &watch::Sender<LoadProgress>,
+    connections: usize,
+    load: impl AsyncFnOnce(Watch) -> Result<Taken, NotRun>,
 ) -> Result<LoadOutcome, NotRun> {
     let guard = Watch::open(targets, &spec.guard).await?;
-    guard.admit(spec.connections).await?;
+    guard.admit(connections).await?;
     let (notes, before) = (notes(targets, &guard), Before::read(targets, &guard).await);
-    let taken = driver::drive(spec, targets, guard.watch(), progress).await?;
+    let taken = load(guard).await?;
     let mut outcome = outcome::outcome(spec, &taken);
     outcome.report.notes = notes;
     before.report(targets, &taken, &mut outcome.report).await;

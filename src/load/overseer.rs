@@ -30,14 +30,13 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Most seconds whose calls together tell legacy's percentile.
 const LEGACY_SECONDS_MAX: u32 = 10;
 
-/// What is watched.
-pub(super) struct Watch<'a> {
+/// A running load, and what is needed to watch over it.
+pub(super) struct Overseer<'a> {
     pub(super) run: &'a Run,
     pub(super) pacer: &'a Pacer,
-    pub(super) arms: &'a [Arm],
     /// Of a duet that is judged while it runs.
     pub(super) rules: Option<Rules>,
-    /// Of a duet.
+    /// Of a load on legacy that has a bound for its latency.
     pub(super) legacy: Option<LegacyLatency>,
     pub(super) timeline: Timeline,
     pub(super) progress: &'a watch::Sender<LoadProgress>,
@@ -45,20 +44,20 @@ pub(super) struct Watch<'a> {
 }
 
 /// What came of it.
-pub(super) struct Watched {
+pub(super) struct Overseen {
     pub(super) timeline: Timeline,
     /// The last look at the duet.
     pub(super) look: Option<Look>,
     pub(super) stop: Option<Stop>,
 }
 
-impl Watch<'_> {
+impl Overseer<'_> {
     /// Until every worker is done. `guard` ends when the application would suffer, and says why.
-    pub(super) async fn over(
+    pub(super) async fn oversee(
         mut self,
         workers: &mut JoinSet<()>,
         guard: impl Future<Output = GuardStop>,
-    ) -> Watched {
+    ) -> Overseen {
         let mut guard = std::pin::pin!(guard);
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,7 +95,7 @@ impl Watch<'_> {
             stop = Some(Stop::Bug);
         }
         self.tell();
-        Watched { timeline: self.timeline, look, stop }
+        Overseen { timeline: self.timeline, look, stop }
     }
 
     /// Takes in what has ended, and looks at every half second that it completes.
@@ -128,7 +127,7 @@ impl Watch<'_> {
     /// What needs no statistics.
     fn outright(&self) -> Option<Stop> {
         let books = self.run.books();
-        for (lane, arm) in self.arms.iter().enumerate() {
+        for (lane, arm) in self.run.arms.iter().enumerate() {
             if books.tallies[lane].is_gross_fault() {
                 return Some(Stop::GrossFault(*arm));
             }
@@ -140,7 +139,7 @@ impl Watch<'_> {
     }
 
     fn tell(&mut self) {
-        let told = self.teller.tell(&self.run.books(), self.pacer, self.run.start);
+        let told = self.teller.tell(self.run, self.pacer);
         self.progress.send_replace(told);
     }
 }

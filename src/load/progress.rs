@@ -1,12 +1,12 @@
 //! How far a load is, for people.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{
-    books::Books,
     duet::{Arm, HALVES_PER_SECOND},
     measure::Tally,
     pacer::Pacer,
+    worker::Run,
 };
 
 /// How far a load is. Everything is counted since the end of the warm-up.
@@ -47,14 +47,12 @@ pub struct ArmProgress {
 
 /// Puts it together.
 pub(super) struct Teller {
-    /// By lane.
-    pub(super) arms: Vec<Arm>,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
 }
 
 impl Teller {
-    pub(super) fn tell(&self, books: &Books, pacer: &Pacer, start: Instant) -> LoadProgress {
+    pub(super) fn tell(&self, run: &Run, pacer: &Pacer) -> LoadProgress {
         let first = u32::try_from(self.warm_up.as_secs()).unwrap_or(u32::MAX);
         let end = first + u32::try_from(self.duration.as_secs() + 1).unwrap_or(u32::MAX / 4);
         let mut told = LoadProgress {
@@ -62,11 +60,11 @@ impl Teller {
                 .flat_map(|half| pacer.handed(half))
                 .map(u64::from)
                 .sum(),
-            elapsed: start.elapsed().saturating_sub(self.warm_up).min(self.duration),
+            elapsed: run.start.elapsed().saturating_sub(self.warm_up).min(self.duration),
             duration: self.duration,
             ..LoadProgress::default()
         };
-        for (arm, tally) in self.arms.iter().zip(&books.tallies) {
+        for (arm, tally) in run.arms.iter().zip(&run.books().tallies) {
             told.ok += tally.ok;
             told.errors += tally.errors;
             told.timeouts += tally.timeouts;

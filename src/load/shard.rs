@@ -8,12 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    LoadOutcome, LoadProgress, LoadSpec, Targets,
+    LoadProgress, LoadSpec, Share, Targets,
     driver::{self, NotRun},
     duet::{self, HALVES_PER_SECOND, LookVerdict, Rules},
     guard::Watch,
-    outcome,
-    servers::Before,
     taken::Taken,
 };
 use crate::api::{Load, TlsSettings, Traffic, Verdict};
@@ -49,6 +47,9 @@ pub struct Order {
 #[derive(Serialize, Deserialize)]
 struct Written {
     format: String,
+    /// Of the schedule, and which part of it.
+    seed: u64,
+    share: Share,
     taken: Taken,
 }
 
@@ -61,49 +62,28 @@ pub async fn run_share(spec: &LoadSpec, targets: &Targets) -> Result<Vec<u8>, St
     let guard = Watch::open(targets, &spec.guard).await.map_err(|error| told(error.into()))?;
     let (progress, _) = watch::channel(LoadProgress::default());
     let taken = Box::pin(driver::drive(spec, targets, guard.watch(), &progress)).await.map_err(told)?;
-    serde_json::to_vec(&Written { format: FORMAT.to_owned(), taken }).map_err(|error| error.to_string())
+    let written = Written { format: FORMAT.to_owned(), seed: spec.seed, share: spec.share, taken };
+    serde_json::to_vec(&written).map_err(|error| error.to_string())
 }
 
-/// A load whose parts others carry out: `parts` gives what they hand over, in the order of their numbers, or why there is
-/// nothing.
-pub(super) async fn carried_out_elsewhere(
+/// What all of them took down together, looked at as if one process had.
+pub(super) async fn merged(
     spec: &LoadSpec,
     targets: &Targets,
-    processes: usize,
-    parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
-) -> Result<LoadOutcome, NotRun> {
-    let guard = Watch::open(targets, &spec.guard).await?;
-    // Every process has a connection of its own that watches.
-    guard.admit(spec.connections + processes).await?;
-    let (notes, before) = (super::notes(targets, &guard), Before::read(targets, &guard).await);
-    // The processes watch the servers themselves.
-    drop(guard);
-    let parts = parts.await.map_err(error)?;
-    let taken = tokio::task::spawn_blocking({
-        let rules = (targets.sides().len() > 1).then(|| spec.rules());
-        move || merged(&parts, rules.as_ref())
-    });
-    let taken = taken.await.map_err(|_| error("the parts could not be merged".to_owned()))?.map_err(error)?;
-    let mut outcome = outcome::outcome(spec, &taken);
-    outcome.report.notes = notes;
-    before.report(targets, &taken, &mut outcome.report).await;
-    Ok(outcome)
+    parts: Result<Vec<Vec<u8>>, String>,
+) -> Result<Taken, NotRun> {
+    let parts = parts.map_err(error)?;
+    let (seed, rules) = (spec.seed, (targets.sides().len() > 1).then(|| spec.rules()));
+    let merged = tokio::task::spawn_blocking(move || merge(&parts, seed, rules.as_ref())).await;
+    merged.map_err(|_| error("the parts could not be merged".to_owned()))?.map_err(error)
 }
 
 fn error(message: String) -> NotRun {
     NotRun { verdict: Verdict::Error, message }
 }
 
-/// What all of them took down together, looked at as if one process had.
-fn merged(parts: &[Vec<u8>], rules: Option<&Rules>) -> Result<Taken, String> {
-    let mut read = parts.iter().enumerate().map(|(index, part)| {
-        let written: Written = serde_json::from_slice(part)
-            .map_err(|error| format!("what index {index} handed over can't be read: {error}"))?;
-        if written.format != FORMAT {
-            return Err(format!("index {index} is of another version of cutover"));
-        }
-        Ok(written.taken)
-    });
+fn merge(parts: &[Vec<u8>], seed: u64, rules: Option<&Rules>) -> Result<Taken, String> {
+    let mut read = parts.iter().enumerate().map(|(index, part)| read(part, index, parts.len(), seed));
     let mut all = read.next().ok_or("there are no parts")??;
     for part in read {
         add(&mut all, part?)?;
@@ -115,6 +95,21 @@ fn merged(parts: &[Vec<u8>], rules: Option<&Rules>) -> Result<Taken, String> {
         look_again(&mut all, rules);
     }
     Ok(all)
+}
+
+/// What one of them handed over, if it is the part that it should be.
+fn read(part: &[u8], index: usize, count: usize, seed: u64) -> Result<Taken, String> {
+    let written: Written = serde_json::from_slice(part)
+        .map_err(|error| format!("what index {index} handed over can't be read: {error}"))?;
+    if written.format != FORMAT {
+        return Err(format!("index {index} is of another version of cutover"));
+    }
+    let own = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let Share { index: its, count: of } = written.share;
+    if (own(its), own(of), written.seed) != (index, count, seed) {
+        return Err(format!("what index {index} handed over is part {its} of {of} of another schedule"));
+    }
+    Ok(written.taken)
 }
 
 fn add(all: &mut Taken, part: Taken) -> Result<(), String> {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     course::{Course, ShapeError},
@@ -67,7 +68,7 @@ pub struct LoadSpec {
 }
 
 /// A part of one schedule: every `count`th arrival, from the one numbered `index` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// From 0.
     pub index: u32,

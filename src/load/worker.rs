@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     books::Books,
     connection::Connection,
+    duet::Arm,
     measure::{Outcome, Times},
     model::SharedModel,
     pacer::Due,
@@ -34,6 +35,8 @@ const GIVEN_UP: &str = "no answer when the load was ended";
 
 /// What all workers share.
 pub(super) struct Run {
+    /// Whose servers they are, by lane.
+    pub(super) arms: Vec<Arm>,
     pub(super) statement_timeout: Duration,
     pub(super) books: Mutex<Books>,
     /// Nothing more is taken up.
@@ -59,6 +62,7 @@ impl Run {
 pub(super) struct Lane {
     pub(super) run: Arc<Run>,
     pub(super) index: usize,
+    pub(super) arm: Arm,
     pub(super) target: Target,
     pub(super) model: SharedModel,
     pub(super) queue: AsyncMutex<Receiver<Due>>,

@@ -36,8 +36,12 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
     }
 }
 
-fn written(taken: Taken) -> Vec<u8> {
-    serde_json::to_vec(&Written { format: FORMAT.to_owned(), taken }).unwrap()
+const SEED: u64 = 7;
+
+/// As the process with that number of so many hands it over.
+fn written(taken: Taken, index: u32, count: u32) -> Vec<u8> {
+    let share = Share { index, count };
+    serde_json::to_vec(&Written { format: FORMAT.to_owned(), seed: SEED, share, taken }).unwrap()
 }
 
 fn rules(seconds: u64) -> Rules {
@@ -47,8 +51,10 @@ fn rules(seconds: u64) -> Rules {
 #[test]
 fn the_parts_are_judged_as_one_load() {
     for (candidate_us, expected) in [(400, LookVerdict::Pass), (480, LookVerdict::Fail)] {
-        let parts: Vec<_> = (0..3).map(|number| written(part(60, candidate_us, number))).collect();
-        let all = merged(&parts, Some(&rules(60))).unwrap();
+        let parts: Vec<_> = (0..3)
+            .map(|number| written(part(60, candidate_us, number), u32::try_from(number).unwrap(), 3))
+            .collect();
+        let all = merge(&parts, SEED, Some(&rules(60))).unwrap();
         assert_eq!((all.processes, all.statements, all.cpu), (3, 3 * 60 * 80, Duration::from_millis(21)));
         assert_eq!(all.lanes[1].tally.ok, 3 * 60 * 40);
         let look = all.look.unwrap();
@@ -76,33 +82,43 @@ fn what_came_after_a_passing_look_counts_as_well() {
         );
     }
     let rules = Rules::lasting(Duration::from_secs(60), Duration::from_secs(120));
-    let all = merged(&[written(later)], Some(&rules)).unwrap();
+    let all = merge(&[written(later, 0, 1)], SEED, Some(&rules)).unwrap();
     assert_eq!(all.look.unwrap().verdict, LookVerdict::Fail);
+}
+
+/// The first of two.
+fn good() -> Vec<u8> {
+    written(part(60, 400, 0), 0, 2)
 }
 
 #[test]
 fn a_part_that_ended_early_ends_the_whole_and_says_why() {
     let stopped = Taken { stop: Some(Stop::Guard("full".to_owned())), ..part(60, 400, 1) };
-    let all = merged(&[written(part(60, 400, 0)), written(stopped)], None).unwrap();
+    let all = merge(&[good(), written(stopped, 1, 2)], SEED, None).unwrap();
     assert_eq!(all.stop, Some(Stop::Guard("full".to_owned())));
 }
 
 #[test]
 fn parts_that_do_not_belong_together_are_refused() {
     let refused = |parts: &[Vec<u8>], word: &str| {
-        let why = merged(parts, None).unwrap_err();
+        let why = merge(parts, SEED, None).unwrap_err();
         assert!(why.contains(word), "{why}");
     };
-    let good = || written(part(60, 400, 0));
     refused(&[], "no parts");
     refused(&[good(), b"{}".to_vec()], "index 1 handed over can't be read");
-    refused(&[good(), written(part(59, 400, 0))], "different classes or lengths");
+    refused(&[good(), written(part(59, 400, 0), 1, 2)], "different classes or lengths");
     let mut alone = part(60, 400, 0);
     alone.lanes.remove(0);
-    refused(&[good(), written(alone)], "different sides");
+    refused(&[good(), written(alone, 1, 2)], "different sides");
     let mut lost = part(60, 400, 0);
     lost.lanes[0].scheduled += 1;
-    refused(&[good(), written(lost)], "lost count");
-    let old = Written { format: "cutover 0.0.0, 1".to_owned(), taken: part(60, 400, 0) };
+    refused(&[good(), written(lost, 1, 2)], "lost count");
+    for (index, count, seed) in [(0, 2, SEED), (1, 3, SEED), (1, 2, SEED + 1)] {
+        let share = Share { index, count };
+        let other = Written { format: FORMAT.to_owned(), seed, share, taken: part(60, 400, 0) };
+        refused(&[good(), serde_json::to_vec(&other).unwrap()], "of another schedule");
+    }
+    let share = Share { index: 1, count: 2 };
+    let old = Written { format: "cutover 0.0.0, 1".to_owned(), seed: SEED, share, taken: part(60, 400, 0) };
     refused(&[good(), serde_json::to_vec(&old).unwrap()], "another version");
 }

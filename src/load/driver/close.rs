@@ -1,0 +1,83 @@
+//! Closes the books of a load that is over.
+//!
+//! Decides what was scheduled and never taken up, and whether every arrival is accounted for. Never judges.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{NotRun, seconds};
+use crate::load::{
+    LoadSpec,
+    duet::HALVES_PER_SECOND,
+    overseer::Overseen,
+    pacer::Pacer,
+    taken::{LaneTaken, Taken},
+    worker::{Lane, Run},
+};
+
+/// A load whose workers are all done.
+pub(super) struct Over<'a> {
+    pub(super) spec: &'a LoadSpec,
+    pub(super) run: &'a Run,
+    pub(super) pacer: &'a Pacer,
+    pub(super) lanes: &'a [Arc<Lane>],
+    /// Of each class in the arrivals.
+    pub(super) shares: Vec<f64>,
+    /// Processor time that it took.
+    pub(super) cpu: Duration,
+}
+
+impl Over<'_> {
+    /// What it took down.
+    pub(super) async fn close(self, overseen: Overseen) -> Result<Taken, NotRun> {
+        self.pacer.stop();
+        let warm_seconds = overseen.timeline.warm_seconds();
+        let mut lanes = Vec::with_capacity(self.lanes.len());
+        for lane in self.lanes {
+            lanes.push(self.lane(lane, warm_seconds * HALVES_PER_SECOND).await);
+        }
+        // Every arrival is in the books exactly once, or what they say is worth nothing.
+        if !lanes.iter().all(LaneTaken::is_conserved) {
+            return Err(NotRun::error("the load lost count of its arrivals; this is a bug of cutover"));
+        }
+        let warm_up = Duration::from_secs(warm_seconds.into());
+        let last = Duration::from_micros(self.run.last_us.load(Ordering::Relaxed)).saturating_sub(warm_up);
+        // A schedule that was carried out took its length, even if its last arrivals were early.
+        let elapsed = if overseen.stop.is_none() { last.max(self.spec.longest()) } else { last };
+        let measured: u64 = lanes.iter().map(|lane| lane.tally.taken()).sum();
+        Ok(Taken {
+            lanes,
+            shares: self.shares,
+            recording: overseen.timeline.into_measured(),
+            look: overseen.look,
+            stop: overseen.stop,
+            elapsed,
+            cpu: self.cpu,
+            statements: measured + self.run.books().warm,
+            processes: 1,
+        })
+    }
+
+    /// Counts what nobody took up. By now every worker is done, so what was scheduled is either in a tally or here.
+    /// `first` is the half second that the warm-up ends with.
+    async fn lane(&self, lane: &Lane, first: u32) -> LaneTaken {
+        let (mut skipped, mut queue) = (0, lane.queue.lock().await);
+        // Ends when the pacer's thread has ended, which stopping it makes a matter of microseconds.
+        while let Some(due) = queue.recv().await {
+            skipped += u64::from(due.half >= first);
+        }
+        if self.pacer.halves() >= first {
+            skipped += self.pacer.refused(lane.index);
+        }
+        let end = first + seconds(self.spec.longest()) * HALVES_PER_SECOND;
+        let handed = |half| u64::from(self.pacer.handed(half).nth(lane.index).unwrap_or(0));
+        LaneTaken {
+            arm: lane.arm,
+            scheduled: (first..end).map(handed).sum(),
+            skipped,
+            tally: self.run.books().tallies[lane.index].clone(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What must be ready before the first arrival is due: connections with every statement prepared, and empty books.
+//!
+//! Decides whose fault it is when a side can't be made ready. Never sends an arrival.
+
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+
+use super::{NotRun, OPENING, seconds, warm_up};
+use crate::{
+    api::Verdict,
+    load::{
+        LoadSpec,
+        books::Books,
+        connection::{Connection, OpenError},
+        duet::Arm,
+        model::SharedModel,
+        timeline::Timeline,
+    },
+    postgres::Target,
+};
+
+/// What must be ready before the first arrival is due.
+pub(super) struct Prepared {
+    /// By lane.
+    pub(super) connections: Vec<Vec<Connection>>,
+    pub(super) books: Books,
+    pub(super) timeline: Timeline,
+}
+
+impl Prepared {
+    pub(super) async fn new(
+        spec: &LoadSpec,
+        sides: &[(Arm, &Target)],
+        model: &SharedModel,
+    ) -> Result<Self, NotRun> {
+        let warm_up = warm_up(spec, sides);
+        let bug = |_| NotRun::error("the books could not be set up; this is a bug of cutover");
+        let names: Vec<_> = model.classes.iter().map(|class| class.name.clone()).collect();
+        let arms = sides.iter().map(|(arm, _)| *arm).collect();
+        let timeline = Timeline::new(&names, arms, seconds(warm_up), seconds(spec.longest()));
+        let timeline = timeline.map_err(|error| NotRun::error(error.to_string()))?;
+        let books = Books::new(sides.len(), seconds(warm_up)).map_err(bug)?;
+        let open = sides.iter().map(|(arm, target)| async move {
+            let opened = open_all(spec, target, model).await;
+            opened.map_err(|not_run| about(sides, *arm, not_run.verdict, &not_run.message))
+        });
+        Ok(Self { connections: try_join_all(open).await?, books, timeline })
+    }
+}
+
+async fn open_all(spec: &LoadSpec, target: &Target, model: &SharedModel) -> Result<Vec<Connection>, NotRun> {
+    let wanted = spec.own_connections();
+    let mut opened = Vec::with_capacity(wanted);
+    let mut opening = stream::iter(0..wanted)
+        .map(|_| Connection::open(target, model, spec.statement_timeout))
+        .buffer_unordered(OPENING);
+    loop {
+        match opening.try_next().await {
+            Ok(Some(connection)) => opened.push(connection),
+            Ok(None) => return Ok(opened),
+            Err(error) => return Err(not_opened(&error, opened.len(), wanted)),
+        }
+    }
+}
+
+fn not_opened(error: &OpenError, opened: usize, wanted: usize) -> NotRun {
+    let message = match error {
+        OpenError::Connect(_) => format!("{opened} of {wanted} connections could be opened: {error}"),
+        _ => error.to_string(),
+    };
+    NotRun { verdict: error.verdict(), message }
+}
+
+/// A side's fault, told with its name where there are two. What legacy can't do is no fault of the candidate.
+pub(super) fn about(sides: &[(Arm, &Target)], arm: Arm, verdict: Verdict, message: &str) -> NotRun {
+    match (sides.len(), arm) {
+        (1, _) => NotRun { verdict, message: message.to_owned() },
+        (_, Arm::Legacy) => NotRun::error(format!("legacy: {message}")),
+        (_, Arm::Candidate) => NotRun { verdict, message: format!("candidate: {message}") },
+    }
+}
