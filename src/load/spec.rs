@@ -25,8 +25,8 @@ pub const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest warm-up of a duet; a short one has a sixth of its length.
 const LONGEST_WARM_UP: Duration = Duration::from_secs(10);
 
-/// Most calls of a load: 100 MB at two bytes each.
-const CALLS_MAX: u64 = 50_000_000;
+/// Most calls of a load: 40 MB at two bytes each, and as much again while they grow.
+const CALLS_MAX: u64 = 20_000_000;
 
 /// A load, ready to run.
 #[derive(Debug, Clone, PartialEq)]

@@ -163,8 +163,7 @@ impl Recording {
         let of_class = |class| {
             [Arm::Legacy, Arm::Candidate].map(|arm| self.buckets(Group::Class(class), arm, halves.clone()))
         };
-        let strata: Vec<_> = classes.map(of_class).collect();
-        weighted::percentiles(&strata)
+        weighted::percentiles(classes.map(of_class))
     }
 }
 

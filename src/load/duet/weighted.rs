@@ -18,20 +18,20 @@ const THIN: usize = 10;
 const TOLERANCE: f64 = 1e-9;
 
 /// Of both arms, from the buckets of each class; `None` where an arm has none.
-pub(super) fn percentiles(strata: &[[Vec<u16>; 2]]) -> Option<Block> {
+pub(super) fn percentiles(strata: impl IntoIterator<Item = [Vec<u16>; 2]>) -> Option<Block> {
     let mut arms = [Vec::new(), Vec::new()];
     let mut thin = [Vec::new(), Vec::new()];
     for stratum in strata {
         let is_thin = stratum.iter().any(|buckets| buckets.len() < THIN);
         if is_thin {
             for (thin, buckets) in thin.iter_mut().zip(stratum) {
-                thin.extend_from_slice(buckets);
+                thin.extend(buckets);
             }
         } else {
             weigh(&mut arms, stratum);
         }
     }
-    weigh(&mut arms, &thin);
+    weigh(&mut arms, thin);
     let [legacy, candidate] = arms.map(|mut calls| {
         calls.sort_unstable_by_key(|(bucket, _)| *bucket);
         (!calls.is_empty()).then(|| Percentile::ALL.map(|percentile| log_percentile(&calls, percentile)))
@@ -40,13 +40,15 @@ pub(super) fn percentiles(strata: &[[Vec<u16>; 2]]) -> Option<Block> {
     Some([0, 1, 2].map(|index| Pair { legacy: legacy[index], candidate: candidate[index] }))
 }
 
-/// Adds a class, weighted so that it counts the same in both arms.
-fn weigh(arms: &mut [Vec<(u16, f64)>; 2], stratum: &[Vec<u16>; 2]) {
+/// Adds a class, weighted so that it counts the same in both arms. Each bucket once: a block may be the whole of a long
+/// recording.
+fn weigh(arms: &mut [Vec<(u16, f64)>; 2], stratum: [Vec<u16>; 2]) {
     let mean = number(stratum[0].len() + stratum[1].len()) / 2.0;
     let is_one_sided = stratum.iter().any(Vec::is_empty);
-    for (arm, buckets) in arms.iter_mut().zip(stratum) {
+    for (arm, mut buckets) in arms.iter_mut().zip(stratum) {
         let weight = if is_one_sided { 1.0 } else { mean / number(buckets.len()) };
-        arm.extend(buckets.iter().map(|bucket| (*bucket, weight)));
+        buckets.sort_unstable();
+        arm.extend(buckets.chunk_by(|a, b| a == b).map(|same| (same[0], weight * number(same.len()))));
     }
 }
 
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn the_band_is_around_the_rank() {
         let calls: Vec<u16> = (1..=1000).collect();
-        let block = percentiles(&[[calls.clone(), calls]]).unwrap();
+        let block = percentiles([[calls.clone(), calls]]).unwrap();
         for (pair, rank) in block.iter().zip([500.0, 950.0, 990.0]) {
             assert!((pair.legacy - log(rank)).abs() < 0.01, "{} for {rank}", pair.legacy.exp());
             assert!(pair.difference().abs() < 1e-12);
@@ -94,12 +96,12 @@ mod tests {
     #[test]
     fn a_class_that_the_coin_gave_to_one_arm_more_often_makes_no_difference() {
         let (fast, slow) = (vec![100_u16; 400], 1_000_u16);
-        let block = percentiles(&[[fast.clone(), fast.clone()], [vec![slow; 15], vec![slow; 30]]]).unwrap();
+        let block = percentiles([[fast.clone(), fast.clone()], [vec![slow; 15], vec![slow; 30]]]).unwrap();
         assert!(block.iter().all(|pair| pair.difference().abs() < 1e-12), "{block:?}");
         // Unweighted, p95 of the candidate alone would reach into the slow class.
         let legacy = [fast.clone(), vec![slow; 15]].concat();
         let candidate = [fast, vec![slow; 30]].concat();
-        assert!(percentiles(&[[legacy, candidate]]).unwrap()[1].difference() > 1.0);
+        assert!(percentiles([[legacy, candidate]]).unwrap()[1].difference() > 1.0);
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
         let with_failed = |failed: usize| {
             let mut calls = vec![100_u16; 1000 - failed];
             calls.extend(vec![bucket::FAILED; failed]);
-            percentiles(&[[vec![100; 1000], calls]]).unwrap().map(Pair::difference)
+            percentiles([[vec![100; 1000], calls]]).unwrap().map(Pair::difference)
         };
         assert!(with_failed(9).iter().all(|difference| difference.abs() < 1e-12));
         let eleven = with_failed(11);
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_calls_of_one_arm_there_is_no_block() {
-        assert_eq!(percentiles(&[[vec![1], vec![]]]), None);
-        assert_eq!(percentiles(&[]), None);
+        assert_eq!(percentiles([[vec![1], vec![]]]), None);
+        assert_eq!(percentiles([]), None);
     }
 }

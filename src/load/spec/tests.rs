@@ -60,7 +60,7 @@ fn what_can_not_be_run_says_why() {
     refused(Load { duration: "x".to_owned(), ..load() }, "duration can't be read");
     let long = Load { rate: 20_000, max_duration: Some("2h".to_owned()), ..load() };
     refused(Load { parallelism: 21, ..load() }, "21 pods share 20 connections");
-    refused(long, "144000000 calls are more than the 50000000");
+    refused(long, "144000000 calls are more than the 20000000");
     refused(Load { rate: 0, ..load() }, "rate");
     refused(Load { connections: -1, ..load() }, "connection");
     let late = RatePoint { at: "2s".to_owned(), percent: 1 };
