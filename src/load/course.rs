@@ -39,6 +39,11 @@ pub enum ShapeError {
     },
 }
 
+/// Of the rate, at the beginning of a warm-up.
+const FIRST_SHARE: f64 = 0.1;
+/// Part of the warm-up that it rises in.
+const RISE: f64 = 2.0 / 3.0;
+
 /// The course of a rate, and how arrivals follow each other.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Course {
@@ -85,10 +90,17 @@ impl Course {
         area + from.1 * (length - from.0).max(0.0)
     }
 
-    /// The same course, begun so much later; until then the rate is that of its first point.
-    pub(super) fn delayed(mut self, by: Duration) -> Self {
-        self.points.iter_mut().for_each(|(at, _)| *at += by.as_secs_f64());
-        self
+    /// The same course after a warm-up in which the load comes on gradually: from a tenth of the rate that it begins with to
+    /// all of that, which the last third has. A server that can't bear the rate shows it on the way there.
+    pub(super) fn warmed_up(self, warm_up: Duration) -> Self {
+        let length = warm_up.as_secs_f64();
+        if warm_up.is_zero() {
+            return self;
+        }
+        let share = self.points.first().map_or(1.0, |(_, share)| *share);
+        let rise = [(0.0, share * FIRST_SHARE), (length * RISE, share)];
+        let later = self.points.into_iter().map(|(at, share)| (at + length, share));
+        Self { points: rise.into_iter().chain(later).collect(), process: self.process }
     }
 
     pub(super) fn process(&self) -> ArrivalProcess {
@@ -210,6 +222,25 @@ mod tests {
             &steps,
             &[(0.5, Some(1.0)), (1.5, Some(2.5)), (2.9, Some(3.9)), (3.2, Some(10.0)), (4.0, Some(14.0))],
         );
+    }
+
+    #[test]
+    fn a_warm_up_rises_from_a_tenth_to_what_the_course_begins_with() {
+        let ramp = [point("0s", 20), point("10s", 100)];
+        for (points, at, expected) in [
+            (&[][..], 1, 0.2125),
+            (&[], 4, 2.2),
+            (&[], 7, 5.2),
+            (&ramp, 4, 0.44),
+            (&ramp, 6, 0.84),
+            (&ramp, 16, 6.84),
+        ] {
+            let course = Course::new(points, ArrivalProcess::Fixed).unwrap();
+            let area = course.warmed_up(Duration::from_secs(6)).area(Duration::from_secs(at));
+            assert!((area - expected).abs() < 1e-9, "{at}: {area}");
+        }
+        let course = Course::new(&ramp, ArrivalProcess::Fixed).unwrap();
+        assert_eq!(course.clone().warmed_up(Duration::ZERO), course);
     }
 
     #[test]

@@ -186,7 +186,7 @@ fn plan(
     queues: Vec<mpsc::Sender<Due>>,
 ) -> Plan {
     let length = warm_up + spec.longest();
-    let course = spec.course.clone().delayed(warm_up);
+    let course = spec.course.clone().warmed_up(warm_up);
     let schedule = Schedule::new(model, spec.rate, &course, length, spec.seed);
     let deal = Deal::new(schedule, queues.len() > 1, spec.share, spec.seed);
     Plan { deal, rate: spec.rate.div_ceil(spec.share.count.max(1)), start, seconds: seconds(length), queues }
