@@ -21,10 +21,11 @@ use super::{
 /// 1.3 times by Student's test.
 const GROSS_LATENCY_SECONDS: [usize; 3] = [4, 5, 10];
 const LONGEST: usize = GROSS_LATENCY_SECONDS[2];
-/// The first window is looked at every half second, and only for a ratio that has been this steady for so long: what it did
-/// before then tells how far it strays by itself.
-const CALM_SECONDS: usize = 20;
-const CALM: f64 = 0.15;
+/// The first window is looked at every half second, and only for a ratio that has been this steady for so long, up to the
+/// gap before it: what it did before then tells how far it strays by itself.
+const CALM_SECONDS: usize = 10;
+const CALM: f64 = 0.12;
+const CALM_GAP: usize = 1;
 const GROSS_RATIO_EACH: f64 = 1.5;
 const GROSS_RATIO: f64 = 1.3;
 /// Failures: last seconds that are looked at; every one must have some, and all more than this beyond legacy's
@@ -77,10 +78,11 @@ fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> 
     if slow.is_empty() {
         return None;
     }
-    // What began in the last ten seconds is not what it was before.
-    let end = halves.saturating_sub(LONGEST * HALVES);
-    let before = by_second(&differences(end.saturating_sub(BEFORE_SECONDS * HALVES)..end));
     slow.into_iter().map(by_second).find_map(|last| {
+        // What began shortly before a window is not what it was before.
+        let gap = if last.len() == GROSS_LATENCY_SECONDS[0] { CALM_GAP } else { LONGEST - last.len() };
+        let end = halves.saturating_sub((last.len() + gap) * HALVES);
+        let before = by_second(&differences(end.saturating_sub(BEFORE_SECONDS * HALVES)..end));
         let (times, length) = (gross_mean(&before, &last)?.exp(), last.len());
         Some(format!(
             "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
