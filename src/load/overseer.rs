@@ -188,3 +188,6 @@ async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> O
     *look = Some(seen);
     is_over.then_some(Stop::Verdict)
 }
+
+#[cfg(test)]
+mod tests;
