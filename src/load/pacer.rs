@@ -245,7 +245,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_ends_the_schedule_and_loses_nothing_from_the_books() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer = Pacer::start(plan(1000, 60, queue)).unwrap();
+        let start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        let pacer = Pacer::start(Plan { start, ..plan(1000, 60, queue) }).unwrap();
         while pacer.refused(0) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -254,6 +255,8 @@ mod tests {
             seen += 1;
         }
         assert_eq!((seen, pacer.handed(0).sum::<u32>()), (5, 6));
+        // What was not handed out is not over, however late it is.
+        assert_eq!(pacer.halves(), 0);
     }
 
     #[tokio::test]
