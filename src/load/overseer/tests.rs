@@ -47,6 +47,15 @@ fn so_does_one_that_is_too_slow_from_the_first_second_on() {
 }
 
 #[test]
+fn a_slow_second_counts_once_however_many_seconds_it_is_joined_to() {
+    let hiccup = |seconds| warm_up_and(&[(20, 30), (seconds, 2_000), (20, 30)]);
+    assert_eq!([1, 4, 5].map(|seconds| ends_in(None, 3, &hiccup(seconds))), [None, None, Some(25)]);
+    // Between them a few answers in time clear nothing.
+    let now_and_then: Vec<_> = [(2, 30), (1, 2_000)].repeat(10);
+    assert_eq!(ends_in(None, 3, &warm_up_and(&now_and_then)), Some(21));
+}
+
+#[test]
 fn fewer_than_twenty_calls_in_ten_seconds_tell_nothing() {
     assert_eq!(ends_in(Some(Duration::from_millis(50)), 2, &warm_up_and(&[(40, 310)])), Some(14));
     assert_eq!(ends_in(Some(Duration::from_millis(50)), 1, &warm_up_and(&[(40, 310)])), None);
