@@ -62,26 +62,13 @@ impl Iterator for Deal {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        api::{Access, Statement, Traffic},
-        load::{course::Course, model::Model},
-    };
+    use crate::load::{course::Course, fixtures};
 
     fn schedule(seed: u64) -> Schedule {
-        let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
-        let traffic = Traffic {
-            name: String::new(),
-            access: Access::ReadOnly,
-            statements: vec![statement],
-            scripts: vec![],
-        };
-        let model = Arc::new(Model::new(&traffic).unwrap());
-        Schedule::new(model, 1_000, &Course::default(), Duration::from_secs(3), seed)
+        fixtures::schedule(&Course::default(), &fixtures::one_statement(), 1_000, 3, seed)
     }
 
     proptest! {

@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_time_leaves_out_how_late_the_generator_was() {
+        let mut tally = Tally::new().unwrap();
+        let late = Times { latency: Duration::from_micros(900), lag: Duration::from_micros(500), ..TIMES };
+        tally.record(Outcome::Ok, late, Duration::ZERO);
+        assert_eq!((tally.latency.max_us(), tally.on_time.max_us()), (900, 400));
+    }
+
+    #[test]
     fn a_fault_is_gross_when_more_than_half_of_two_hundred_failed() {
         let mut tally = Tally::new().unwrap();
         for _ in 0..100 {

@@ -28,6 +28,8 @@ mod deal;
 mod distribution;
 mod driver;
 pub mod duet;
+#[cfg(test)]
+mod fixtures;
 mod glance;
 pub mod guard;
 mod histogram;

@@ -151,10 +151,10 @@ fn is_trouble(stop: &Stop, look: Option<&Look>) -> bool {
 
 /// Whether legacy has been too slow for too long, with the second that was completed last.
 fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardStop> {
-    let p95 = |recording: &Recording, from, to| {
+    let p95 = |recording: &Recording, from, to, least| {
         let figures = recording.figures(None, Arm::Legacy, from, to);
         // Where that many failed, it was as slow as can be.
-        let is_told = figures.ok + figures.failed >= MIN_CALLS;
+        let is_told = figures.ok + figures.failed >= least;
         is_told.then(|| figures.p95_us.unwrap_or(u64::MAX))
     };
     let (warm, measured) = (timeline.warm(), timeline.measured_seconds());
@@ -165,11 +165,11 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     // At a low rate a percentile takes the calls of some seconds.
     let seen = (1..=LEGACY_SECONDS_MAX)
         .take_while(|length| *length <= second)
-        .find_map(|length| p95(recording, second - length, second));
+        .find_map(|length| p95(recording, second - length, second, MIN_CALLS));
     if measured == 1 {
-        legacy.warmed_up(timeline.warm_up().and_then(|recording| p95(recording, 0, warm)));
+        legacy.warmed_up(timeline.warm_up().and_then(|recording| p95(recording, 0, warm, MIN_CALLS)));
     }
-    legacy.tell(seen)
+    legacy.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
 }
 
 /// Judges the half second that was completed last.
@@ -187,3 +187,6 @@ async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> O
     *look = Some(seen);
     is_over.then_some(Stop::Verdict)
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,6 +121,23 @@ impl Drop for Pacer {
     }
 }
 
+#[cfg(test)]
+impl Pacer {
+    /// One that has got so far: `handed` by half second, then by lane.
+    pub(super) fn after<const LANES: usize>(halves: u32, handed: &[[u32; LANES]]) -> Self {
+        let over = Duration::from_millis((halves * 1_000 / HALVES_PER_SECOND).into());
+        let count = |lanes: &[u32; LANES]| lanes.map(AtomicU32::new).into();
+        let shared = Shared {
+            stop: AtomicBool::new(true),
+            handed: handed.iter().map(count).collect(),
+            refused: Vec::new(),
+            horizon_us: AtomicU64::new(u64::from(halves) * 1_000_000 / u64::from(HALVES_PER_SECOND)),
+        };
+        let start = Instant::now().checked_sub(over).unwrap();
+        Self { shared: Arc::new(shared), thread: thread::current(), start }
+    }
+}
+
 /// The half second that is over last, or running, at a moment since the start.
 fn half_of(at: Duration) -> u32 {
     u32::try_from(at.as_millis() * u128::from(HALVES_PER_SECOND) / 1_000).unwrap_or(u32::MAX)
@@ -174,21 +191,16 @@ fn wait_until(moment: Instant, spin: Duration, stop: &AtomicBool) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        api::{Access, Statement, Traffic},
-        load::{course::Course, model::Model, schedule::Schedule, spec::Share},
+        api::{ArrivalProcess, RatePoint},
+        load::{course::Course, fixtures, spec::Share},
     };
 
     fn plan(rate: u32, seconds: u32, queue: mpsc::Sender<Due>) -> Plan {
-        let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
-        let traffic = Traffic {
-            name: String::new(),
-            access: Access::ReadOnly,
-            statements: vec![statement],
-            scripts: vec![],
-        };
-        let model = Arc::new(Model::new(&traffic).unwrap());
-        let length = Duration::from_secs(seconds.into());
-        let schedule = Schedule::new(model, rate, &Course::default(), length, 1);
+        along(&Course::default(), rate, seconds, queue)
+    }
+
+    fn along(course: &Course, rate: u32, seconds: u32, queue: mpsc::Sender<Due>) -> Plan {
+        let schedule = fixtures::schedule(course, &fixtures::one_statement(), rate, seconds, 1);
         let deal = Deal::new(schedule, false, Share::ALL, 1);
         Plan { deal, rate, start: Instant::now(), seconds, queues: vec![queue] }
     }
@@ -212,9 +224,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn half_seconds_of_a_gap_in_the_schedule_are_over_when_the_clock_says_so_and_not_before() {
+        let point = |at: &str, percent| RatePoint { at: at.to_owned(), percent };
+        let gap = [point("1s", 100), point("1s", 0), point("1h", 0), point("1h", 100)];
+        let course = Course::new(&gap, ArrivalProcess::Fixed).unwrap();
+        let (queue, mut due) = mpsc::channel(100);
+        // What comes before the gap is due already.
+        let start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        let pacer = Pacer::start(Plan { start, ..along(&course, 10, 3_700, queue) }).unwrap();
+        for _ in 0..10 {
+            due.recv().await.unwrap();
+        }
+        while pacer.shared.horizon_us.load(Ordering::Acquire) < 3_600_000_000 {
+            tokio::task::yield_now().await;
+        }
+        let (halves, most) = (pacer.halves(), half_of(start.elapsed()));
+        assert!((4..=most).contains(&halves), "{halves} of {most}");
+    }
+
+    #[tokio::test]
     async fn a_full_queue_ends_the_schedule_and_loses_nothing_from_the_books() {
         let (queue, mut due) = mpsc::channel(5);
-        let pacer = Pacer::start(plan(1000, 60, queue)).unwrap();
+        let start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        let pacer = Pacer::start(Plan { start, ..plan(1000, 60, queue) }).unwrap();
         while pacer.refused(0) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -223,6 +255,8 @@ mod tests {
             seen += 1;
         }
         assert_eq!((seen, pacer.handed(0).sum::<u32>()), (5, 6));
+        // What was not handed out is not over, however late it is.
+        assert_eq!(pacer.halves(), 0);
     }
 
     #[tokio::test]

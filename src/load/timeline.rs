@@ -87,9 +87,14 @@ impl Timeline {
     pub(super) fn stalled(&self, pacer: &Pacer) -> Option<Arm> {
         let until = pacer.halves().checked_sub(STALLED_FOR * HALVES_PER_SECOND)?;
         let from = until.checked_sub(STALLED_SECONDS * HALVES_PER_SECOND)?;
+        // By whole seconds: at a low rate many a half has nothing due.
         let is_stalled = |lane: usize| {
-            (from..until)
-                .all(|half| self.open(half, pacer).nth(lane).is_some_and(|(open, handed)| open * 2 > handed))
+            (from..until).step_by(index(HALVES_PER_SECOND)).all(|second| {
+                let halves = second..second + HALVES_PER_SECOND;
+                let due = halves.filter_map(|half| self.open(half, pacer).nth(lane));
+                let (open, handed) = due.fold((0, 0), |all, half| (all.0 + half.0, all.1 + half.1));
+                open * 2 > handed
+            })
         };
         self.arms.iter().enumerate().find(|(lane, _)| is_stalled(*lane)).map(|(_, arm)| *arm)
     }
@@ -137,3 +142,6 @@ impl Timeline {
 fn index(half: u32) -> usize {
     usize::try_from(half).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

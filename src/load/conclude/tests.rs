@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::duet::Noise;
+use crate::load::duet::{LatencyFigures, Noise};
 
 const LIMITS: LatencyLimitsUs = LatencyLimitsUs { p50: None, p95: Some(1), p99: None };
 
@@ -48,6 +48,58 @@ fn limits_carry_the_gate_only_where_noise_is_private_and_there_is_one_for_the_ta
         assert_eq!(concluded(Verdict::Pass, Some(&open), limits).0, expected, "{shared} {limits:?}");
         assert_eq!(concluded(Verdict::Inconclusive, Some(&open), limits).0, Verdict::Inconclusive);
     }
+}
+
+fn class_median(standing: Standing, ratio: Option<f64>) -> Comparison {
+    let figures = |ratio| LatencyFigures {
+        ratio,
+        low: Some(0.9),
+        high: Some(1.6),
+        shift_us: 0,
+        blocks: 24,
+        block_seconds: 10,
+    };
+    Comparison {
+        class: Some(1),
+        metric: Metric::Latency(Percentile::P50),
+        autocorrelation_seconds: Some(3.0),
+        latency: ratio.map(figures),
+        standing,
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn limits_carry_the_gate_only_where_the_median_of_every_class_looks_well() {
+    let open = look(LookVerdict::Inconclusive, false, 240);
+    let verdict = |second| {
+        let comparisons = [class_median(Standing::NotWorse, Some(1.02)), second];
+        let parts = Parts {
+            limits: (Verdict::Pass, String::new()),
+            latency_limits: LIMITS,
+            look: Some(&open),
+            comparisons: &comparisons,
+            lags_us: [60, 60],
+            p50_us: Some(400),
+        };
+        conclude(&parts).0
+    };
+    for (standing, ratio, expected) in [
+        (Standing::Open, Some(1.05), Verdict::Warn),
+        (Standing::Open, Some(1.3), Verdict::Inconclusive),
+        (Standing::Open, None, Verdict::Inconclusive),
+        (Standing::Unpaired, None, Verdict::Inconclusive),
+        (Standing::TooFew, None, Verdict::Inconclusive),
+    ] {
+        assert_eq!(verdict(class_median(standing, ratio)), expected, "{standing:?} {ratio:?}");
+    }
+    // Whose tail has too few calls is told by its median.
+    let tail =
+        Comparison { metric: Metric::Latency(Percentile::P99), ..class_median(Standing::TooFew, None) };
+    assert_eq!(verdict(tail), Verdict::Warn);
+    // Failures that are neither within the margin nor beyond it say nothing good.
+    let failures = Comparison { metric: Metric::Failed, ..class_median(Standing::Open, None) };
+    assert_eq!(verdict(failures), Verdict::Inconclusive);
 }
 
 #[test]

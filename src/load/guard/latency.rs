@@ -2,15 +2,16 @@
 //!
 //! Decides from legacy's 95th percentile, second by second, as the load sees it: the application's own calls wait in the
 //! same queues. The bound is `guard.legacyP95`, or ten times what it was in the warm-up, and at least 100 ms.
-//! Pure. A second with too few calls for a percentile is not held against legacy, nor does it clear it.
+//! Pure. At a low rate the percentile is that of some seconds together, whoever tells it joins them. A second with too few calls
+//! even so is not held against legacy, nor does it clear it.
 
 use std::time::Duration;
 
 use super::{GuardStop, spec};
 
-/// Calls that a second must have for its percentile to be told.
+/// Calls that a percentile is told of, at least.
 pub const MIN_CALLS: u64 = 20;
-/// Told seconds in a row above the bound that end a load.
+/// Slow seconds that end a load, if p95 was told to be above the bound all the while.
 const SECONDS: u32 = 5;
 /// Without a bound in the spec: so many times the warm-up's.
 const WARM_UP_FACTOR: u64 = 10;
@@ -44,13 +45,16 @@ impl LegacyLatency {
         self.bound.get_or_insert(bound);
     }
 
-    /// Takes one second's p95 in microseconds, `None` where it had fewer than [`MIN_CALLS`] calls.
-    pub fn tell(&mut self, p95_us: Option<u64>) -> Option<GuardStop> {
+    /// Takes p95 of the last seconds that have [`MIN_CALLS`] calls together, in microseconds, `None` where there are no such; and
+    /// that of the last second alone, `None` without a call.
+    pub fn tell(&mut self, p95_us: Option<u64>, last_us: Option<u64>) -> Option<GuardStop> {
         let (p95_us, (bound_us, bound)) = p95_us.zip(self.bound)?;
         if p95_us <= bound_us {
             self.above = 0;
             return None;
         }
+        // Joined seconds overlap: a slow one counts once, not as often as it is joined.
+        last_us.filter(|last_us| *last_us > bound_us)?;
         self.above += 1;
         let seconds = self.above;
         (seconds >= SECONDS).then_some(GuardStop::LegacyLatency { p95_us, seconds, bound_us, bound })
@@ -68,7 +72,7 @@ mod tests {
 
     /// The second, from 1, in which it says stop.
     fn stops_in(legacy: &mut LegacyLatency, seconds: &[Option<u64>]) -> Option<usize> {
-        seconds.iter().position(|p95_us| legacy.tell(*p95_us).is_some()).map(|index| index + 1)
+        seconds.iter().position(|p95_us| legacy.tell(*p95_us, *p95_us).is_some()).map(|index| index + 1)
     }
 
     #[test]
@@ -106,7 +110,7 @@ mod tests {
         let mut legacy = legacy(Some(50));
         assert_eq!(stops_in(&mut legacy, &[Some(60_000); 4]), None);
         legacy.warmed_up(Some(90_000));
-        let stop = legacy.tell(Some(61_234)).unwrap();
+        let stop = legacy.tell(Some(61_234), Some(61_234)).unwrap();
         assert_eq!(
             stop.to_string(),
             "legacy's p95 was above 50.0ms (guard.legacyP95) for 5 s, at last 61.2ms, so the load was ended for the \

@@ -1,10 +1,8 @@
 use super::*;
-use crate::api::{ArrivalProcess, LoadMode, RatePoint, Statement};
-
-fn traffic() -> Traffic {
-    let statement = Statement { sql: Some("SELECT 1".to_owned()), weight: 1, ..Statement::default() };
-    Traffic { name: "t".to_owned(), access: Access::ReadOnly, statements: vec![statement], scripts: vec![] }
-}
+use crate::{
+    api::{ArrivalProcess, LoadMode, RatePoint},
+    load::fixtures::one_statement as traffic,
+};
 
 fn load() -> Load {
     Load {
