@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// How long what is in flight is waited for where the load was ended for something that went wrong: whoever waits for the
 /// verdict has to act on it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+/// The first one in so many parts of the warm-up, or more where that has too few calls, tells how fast legacy is by itself.
+const LIGHT_PART: u32 = 3;
 /// Most seconds whose calls together tell legacy's percentile.
 const LEGACY_SECONDS_MAX: u32 = 10;
 
@@ -166,8 +168,14 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     let seen = (1..=LEGACY_SECONDS_MAX)
         .take_while(|length| *length <= second)
         .find_map(|length| p95(recording, second - length, second, MIN_CALLS));
-    if measured == 1 {
-        legacy.warmed_up(timeline.warm_up().and_then(|recording| p95(recording, 0, warm, MIN_CALLS)));
+    let of_warm_up = || timeline.warm_up().and_then(|recording| p95(recording, 0, warm, MIN_CALLS));
+    // The load comes on gradually: in the first part of the warm-up it is light.
+    match (measured, of_warm_up()) {
+        (0, Some(light)) if warm >= timeline.warm_seconds().div_ceil(LIGHT_PART) => {
+            legacy.compared_with(Some(light));
+        }
+        (1, warm_up) => legacy.compared_with(warm_up),
+        _ => {}
     }
     legacy.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
 }

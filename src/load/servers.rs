@@ -3,8 +3,10 @@
 //! Decides what of that a reader of the report must know: one of two servers that carries the application as well is not
 //! compared on equal terms. A server that tells nothing spoils no verdict; the report says what is missing.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     Targets,
@@ -14,9 +16,15 @@ use super::{
     report::LoadReport,
     taken::Taken,
 };
+use crate::{api::Verdict, postgres::Target};
 
 /// Transactions per second of others by which one server must exceed twice the other's, to be told.
 const OTHERS: f64 = 10.0;
+
+/// Longest that is waited for the counters of a load that has failed.
+const URGENT: Duration = Duration::from_millis(500);
+const READ_AT_ONCE: &str = "the load was ended because it had failed, and the servers' counters were read at once: the last \
+                            second may be missing in them";
 
 /// What each server had counted before, and what is seen of it meanwhile.
 pub(super) struct Before {
@@ -33,10 +41,17 @@ impl Before {
         Self { counted: join_all(reading).await, worst: guard.worst() }
     }
 
-    /// Reads once more, and writes into the report what has changed meanwhile.
+    /// Reads once more, and writes into the report what has changed meanwhile. Of a load that was ended because it failed what
+    /// can be read at once: whoever waits for the verdict has to act on it.
     pub(super) async fn report(self, targets: &Targets, taken: &Taken, report: &mut LoadReport) {
-        let reading = targets.sides().into_iter().map(|(_, target)| counters::read_settled(target));
+        let is_urgent = taken.stop.is_some() && report.verdict == Verdict::Fail;
+        let reading = targets.sides().into_iter().map(|(_, target)| async move {
+            if is_urgent { at_once(target).await } else { counters::read_settled(target).await }
+        });
         let after = join_all(reading).await;
+        if is_urgent {
+            report.notes.push(READ_AT_ONCE.to_owned());
+        }
         let mut growths = Vec::new();
         for ((arm, before), after) in self.counted.into_iter().zip(after) {
             let described = match arm {
@@ -61,6 +76,11 @@ impl Before {
         report.notes.extend(growths.iter().filter_map(|(arm, growth)| not_counted(*arm, growth)));
         report.notes.extend(unequal(taken, of(Arm::Legacy), of(Arm::Candidate)));
     }
+}
+
+async fn at_once(target: &Target) -> Result<Counted, String> {
+    let silent = |_| Err("the server's counters could not be read as soon as the load had failed".to_owned());
+    timeout(URGENT, counters::read(target)).await.unwrap_or_else(silent)
 }
 
 fn not_counted(arm: Arm, growth: &Growth) -> Option<String> {

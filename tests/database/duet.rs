@@ -168,6 +168,8 @@ async fn a_candidate_that_does_not_answer_any_more_fails_and_is_not_waited_for()
     assert!(
         candidate.error_classes.iter().any(|class| class.starts_with("no answer when the load was ended"))
     );
+    let not_waited_for = "candidate: the server's counters could not be read as soon as the load had failed";
+    assert!(outcome.report.notes.iter().any(|note| note == not_waited_for), "{:?}", outcome.report.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! When legacy is too slow for the load to go on.
 //!
 //! Decides from legacy's 95th percentile, second by second, as the load sees it: the application's own calls wait in the
-//! same queues. The bound is `guard.legacyP95`, or ten times what it was in the warm-up, and at least 100 ms.
+//! same queues. The bound is `guard.legacyP95`, or ten times what it was while the load was light, at the
+//! beginning of the warm-up, and at least 100 ms.
 //! Pure. At a low rate the percentile is that of some seconds together, whoever tells it joins them. A second with too few calls
 //! even so is not held against legacy, nor does it clear it.
 
@@ -13,32 +14,32 @@ use super::{GuardStop, spec};
 pub const MIN_CALLS: u64 = 20;
 /// Slow seconds that end a load, if p95 was told to be above the bound all the while.
 const SECONDS: u32 = 5;
-/// Without a bound in the spec: so many times the warm-up's.
-const WARM_UP_FACTOR: u64 = 10;
+/// Without a bound in the spec: so many times that of the light load.
+const LIGHT_FACTOR: u64 = 10;
 /// Without a bound in the spec: never below this.
 const FLOOR_US: u64 = 100_000;
 
 /// Legacy's own latency against its bound.
 #[derive(Debug, Clone)]
 pub struct LegacyLatency {
-    /// `None` until the warm-up is over.
+    /// `None` until it is known how fast legacy is under a light load.
     bound: Option<(u64, &'static str)>,
     above: u32,
 }
 
 impl LegacyLatency {
-    /// At the beginning of the warm-up, in which only a bound of the spec counts.
+    /// Before the load, with the bound of the spec, if it has one.
     #[must_use]
     pub fn new(guard: &spec::Guard) -> Self {
         let us = |bound: Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
         Self { bound: guard.legacy_p95.map(|bound| (us(bound), "guard.legacyP95")), above: 0 }
     }
 
-    /// At the end of the warm-up, with its p95 in microseconds; `None` where it had too few calls, which leaves the floor.
-    pub fn warmed_up(&mut self, p95_us: Option<u64>) {
-        let ten_times = p95_us.unwrap_or(0).saturating_mul(WARM_UP_FACTOR);
+    /// With p95 of a light load in microseconds; `None` where there were too few calls, which leaves the floor. The first one counts.
+    pub fn compared_with(&mut self, p95_us: Option<u64>) {
+        let ten_times = p95_us.unwrap_or(0).saturating_mul(LIGHT_FACTOR);
         let bound = if ten_times > FLOOR_US {
-            (ten_times, "ten times the warm-up's")
+            (ten_times, "ten times that of the first seconds")
         } else {
             (FLOOR_US, "the least bound; guard.legacyP95 sets another")
         };
@@ -93,11 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_bound_of_the_spec_the_warm_up_gives_one_and_never_a_tight_one() {
-        let after = |warm_up: Option<u64>, p95_us| {
+    fn without_a_bound_of_the_spec_the_light_load_gives_one_and_never_a_tight_one() {
+        let after = |light: Option<u64>, p95_us| {
             let mut legacy = legacy(None);
-            assert_eq!(stops_in(&mut legacy, &[Some(u64::MAX); 10]), None, "before the warm-up is over");
-            legacy.warmed_up(warm_up);
+            assert_eq!(stops_in(&mut legacy, &[Some(u64::MAX); 10]), None, "before it is known");
+            legacy.compared_with(light);
+            legacy.compared_with(Some(90_000));
             stops_in(&mut legacy, &[Some(p95_us); 5])
         };
         assert_eq!([after(Some(30_000), 300_000), after(Some(30_000), 300_001)], [None, Some(5)]);
@@ -106,10 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_the_spec_counts_in_the_warm_up_too_and_is_not_replaced() {
+    fn a_bound_of_the_spec_counts_from_the_beginning_and_is_not_replaced() {
         let mut legacy = legacy(Some(50));
         assert_eq!(stops_in(&mut legacy, &[Some(60_000); 4]), None);
-        legacy.warmed_up(Some(90_000));
+        legacy.compared_with(Some(90_000));
         let stop = legacy.tell(Some(61_234), Some(61_234)).unwrap();
         assert_eq!(
             stop.to_string(),

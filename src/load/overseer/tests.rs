@@ -25,6 +25,14 @@ fn ends_in(bound: Option<Duration>, calls_per_second: u32, latency_ms: &[u64]) -
     })
 }
 
+#[test]
+fn a_legacy_that_can_not_bear_the_rate_ends_the_load_before_all_of_it_is_there() {
+    let rising: Vec<_> = [20, 20, 20, 20, 210, 220, 230, 240, 250, 260].into();
+    assert_eq!(ends_in(None, 20, &[rising.clone(), vec![260; 10]].concat()), Some(0), "in the warm-up");
+    let bearable = [rising.iter().map(|ms| ms.min(&190)).copied().collect(), vec![190; 10]].concat();
+    assert_eq!(ends_in(None, 20, &bearable), None);
+}
+
 fn warm_up_and(seconds: &[(usize, u64)]) -> Vec<u64> {
     let all = [&[(WARM_UP as usize, 30)], seconds].concat();
     all.into_iter().flat_map(|(seconds, ms)| std::iter::repeat_n(ms, seconds)).collect()
