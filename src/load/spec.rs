@@ -54,6 +54,8 @@ pub struct LoadSpec {
     pub legacy_access: Access,
     /// What is left to the application.
     pub guard: Guard,
+    /// Whether it is a baseline: nothing goes by it but whether the server serves at all.
+    pub is_baseline: bool,
     /// Highest acceptable latencies.
     pub max_latency: LatencyLimitsUs,
     /// Highest acceptable share of failed statements.
@@ -162,6 +164,7 @@ impl LoadSpec {
     /// A baseline: nothing to compare with, so there is no limit but that of a legacy database that serves at all.
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         Self {
+            is_baseline: true,
             course: Course::new(&baseline.shape, baseline.arrivals)?,
             ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
         }
@@ -217,6 +220,7 @@ impl LoadSpec {
             margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,
+            is_baseline: false,
             max_latency: LatencyLimitsUs::default(),
             max_error: ErrorLimit::ONE_PERCENT,
             min_throughput: None,

@@ -46,6 +46,7 @@ fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
     };
     let spec = LoadSpec::from_baseline(&baseline, &traffic(), 7).unwrap();
     assert_eq!((spec.max_latency, spec.max_error), (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT));
+    assert!(spec.is_baseline && !LoadSpec::from_load(&load(), &traffic(), 7).unwrap().is_baseline);
 }
 
 #[test]
