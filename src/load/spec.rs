@@ -48,6 +48,8 @@ pub struct LoadSpec {
     pub share: Share,
     /// When the schedule begins, where other processes begin theirs at the same moment; else at once.
     pub begin_at: Option<Timestamp>,
+    /// Which of the tries until a duet is not inconclusive any more, from 0; `None` where it is the only one.
+    pub try_number: Option<usize>,
     /// By how much the candidate may be slower than legacy in a duet.
     pub margins: Margins,
     /// Whether statements that write may be carried out on legacy in a duet.
@@ -185,7 +187,11 @@ impl LoadSpec {
     /// How a duet is judged.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules::lasting(self.duration, self.longest()).with_margins(self.margins)
+        let rules = Rules::lasting(self.duration, self.longest()).with_margins(self.margins);
+        match self.try_number {
+            Some(number) => rules.in_try(number),
+            None => rules,
+        }
     }
 
     /// Connections to each side that this process opens.
@@ -217,6 +223,7 @@ impl LoadSpec {
                 .ok_or(LoadSpecError::Connections)?,
             share: Share::ALL,
             begin_at: None,
+            try_number: None,
             margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,

@@ -101,6 +101,11 @@ fn a_load_without_a_verdict_is_tried_again_a_few_times_and_then_says_which_and_w
 }
 
 #[test]
+fn there_are_as_many_tries_as_the_chance_of_a_false_pass_is_divided_between() {
+    assert_eq!(usize::try_from(crate::engine::pass::SETBACKS_MAX), Ok(crate::load::duet::TRIES));
+}
+
+#[test]
 fn an_inconclusive_load_of_a_soak_holds_where_the_spec_says_so() {
     let mut world = World::new(DIAMOND);
     world.spec.stages[2].on_failure = Some(crate::api::OnFailure::Hold);
