@@ -118,7 +118,7 @@ async fn the_chart_runs_an_operator_that_carries_a_rollout_to_its_end_and_back_u
     let sizes = json!([{"kind": "Deployment", "name": "api", "sizeFrom": {"configMap": "api-db", "key": "DB_POOL_MAX"}},
         {"kind": "StatefulSet", "name": "workers", "size": 2}]);
     let load = json!({"checks": [{"name": "fits", "pool": {"workloads": sizes}}],
-        "load": {"mode": "Candidate", "traffic": "reads", "rate": 20, "duration": "1s", "connections": 1},
+        "load": {"mode": "Candidate", "traffic": "reads", "rate": 100, "duration": "1s", "connections": 1, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"},
         "soak": {"duration": "2s", "interval": "1s", "checks": [{"name": "pods", "workload": {}}]}});
     let last_soak = json!({"dependsOn": ["api"],
         "soak": {"duration": "1s", "interval": "1s", "checks": [{"name": "gone", "legacyUnused": {}}]}});

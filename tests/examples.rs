@@ -9,11 +9,13 @@ fn read(path: &str) -> Result<String, std::io::Error> {
 }
 
 #[test]
-fn the_example_rollout_has_no_faults() {
-    let rollout: DatabaseRollout = serde_saphyr::from_str(&read("examples/rollout.yaml").unwrap()).unwrap();
-    let plan = plan::build("shop-to-candidate", &rollout.spec).unwrap();
-    let stages: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
-    assert_eq!(stages, ["reporting", "api", "workers", "writers"]);
+fn the_example_rollouts_have_no_faults() {
+    for path in ["examples/rollout.yaml", "examples/demo/rollout.yaml"] {
+        let rollout: DatabaseRollout = serde_saphyr::from_str(&read(path).unwrap()).unwrap();
+        let plan = plan::build("shop-to-candidate", &rollout.spec).unwrap();
+        let stages: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+        assert_eq!(stages, ["reporting", "api", "workers", "writers"], "{path}");
+    }
 }
 
 #[test]

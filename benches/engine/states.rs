@@ -96,7 +96,7 @@ stages:
   - {{configMap: {stage}-db, set: {{POOL_MAX: {{value: "9"}}, POOL_MIN: {{value: "1"}}}}}}
   workloads: [{{kind: Deployment, name: {stage}}}, {{kind: StatefulSet, name: {stage}}}]
   checks: [{{name: reachable, connectivity: {{}}}}, {{name: pods, workload: {{}}}}]
-  load: {{traffic: t, rate: 10, duration: 5s, connections: 1}}
+  load: {{traffic: t, rate: 10, duration: 5s, connections: 1, maxErrorPercent: "20"}}
   soak: {{duration: 20s, checks: [{{name: pods, workload: {{}}}}]}}"#
         )
         .expect("a String takes it");

@@ -11,6 +11,8 @@ const RATE: u32 = 2_000;
 const ROUNDS: usize = 3;
 const TARGET_P50_US: f64 = 100.0;
 const TARGET_P99_US: f64 = 500.0;
+/// What a duet is void beyond, where 2 % of the median latency are less.
+const TARGET_UNEVEN_US: f64 = 20.0;
 const DURATION: &str = "20s";
 
 pub async fn run(targets: &mut Targets) {
@@ -35,10 +37,17 @@ pub async fn run(targets: &mut Targets) {
             processors.busy_percent(),
             machine::load(),
         );
-        lags.push((p50, p99));
+        let arms = &ran.report.arms;
+        let lags_us = [("legacy", &arms.legacy), ("candidate", &arms.candidate)].map(|(side, arm)| {
+            let arm = arm.as_ref().expect("a duet has both sides");
+            println!("  {side}: p50 {} µs, p99 {} µs", arm.send_lag_p50_us, arm.send_lag_p99_us);
+            arm.send_lag_p50_us
+        });
+        lags.push((p50, p99, machine::figure(lags_us[0].abs_diff(lags_us[1]))));
     }
     // The round that the rest of the machine disturbed least: what is measured is the generator.
     lags.sort_by(|one, other| one.1.total_cmp(&other.1));
     targets.below("send lag, p50, quietest round", lags[0].0, TARGET_P50_US, "µs");
     targets.below("send lag, p99, quietest round", lags[0].1, TARGET_P99_US, "µs");
+    targets.below("difference of both sides' p50, quietest round", lags[0].2, TARGET_UNEVEN_US, "µs");
 }

@@ -85,7 +85,8 @@ pub(super) struct Options {
     /// The same of the 99th percentile.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i32).range(2..=1_000))]
     max_increase_p99: i32,
-    /// Highest acceptable share of failed statements, in percent.
+    /// Highest acceptable share of failed statements, in percent. To tell that it is kept takes 300 statements divided by it:
+    /// 3,000 for 0.1.
     #[arg(long, default_value = "0.1")]
     max_error_percent: String,
     /// Fewest answers per second of the candidate.

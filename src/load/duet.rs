@@ -27,7 +27,7 @@ pub use figures::Figures;
 pub use look::{Comparison, LatencyFigures, Look, LookVerdict, Metric, Standing};
 pub use noise::Noise;
 pub use recording::{Ended, Recording, RecordingError};
-pub use rules::{Margin, MarginTooSmall, Margins, Rules};
+pub use rules::{Margin, MarginTooSmall, Margins, Rules, TRIES};
 
 /// How finely it is recorded: what fails plainly is looked for this often.
 pub const HALVES_PER_SECOND: u32 = 2;

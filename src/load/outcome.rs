@@ -11,7 +11,7 @@ use super::{
     report,
     report::{class_name, describe, of_standing},
     taken::{LaneTaken, Stop, Taken},
-    verdict::{self, Breakdown, Limits, Measured},
+    verdict::{self, Breakdown, Limits, Measured, Purpose},
 };
 use crate::{
     api::{LoadComparison, LoadResult, Verdict},
@@ -64,8 +64,16 @@ fn comparisons(spec: &LoadSpec, taken: &Taken) -> Vec<Comparison> {
 fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict, String) {
     let is_duet = taken.lanes.len() > 1;
     let Some(lane) = judged(taken) else { return (Verdict::Error, "nothing was loaded".to_owned()) };
-    let limits =
-        Limits { latency: spec.max_latency, errors: spec.max_error, min_throughput: spec.min_throughput };
+    let limits = Limits {
+        purpose: match (spec.is_baseline, is_duet) {
+            (true, _) => Purpose::Measurement,
+            (false, true) => Purpose::Duet,
+            (false, false) => Purpose::Alone,
+        },
+        latency: spec.max_latency,
+        errors: spec.max_error,
+        min_throughput: spec.min_throughput,
+    };
     let limits = verdict::judge(&measured(lane, taken), &limits);
     if let Some((verdict, message)) = taken.stop.as_ref().and_then(|stop| cut_short(stop, is_duet)) {
         return (verdict, format!("{message}; {}", limits.1));

@@ -86,6 +86,10 @@ pub struct Arm {
     pub latency: Percentiles,
     /// From the sending to the answer: what is left is waiting for a connection.
     pub service: Percentiles,
+    /// Median of the generator's own lateness for this side; what is far apart between two sides makes their ratio worthless.
+    pub send_lag_p50_us: u64,
+    /// 99th percentile of it.
+    pub send_lag_p99_us: u64,
     /// The latency that shares of the statements stayed within, from half of them to nearly all.
     pub curve: Vec<CurvePoint>,
     /// What it did in each second.

@@ -49,12 +49,16 @@ pub struct LoadSpec {
     pub share: Share,
     /// When the schedule begins, where other processes begin theirs at the same moment; else at once.
     pub begin_at: Option<Timestamp>,
+    /// Which of the tries until a duet is not inconclusive any more, from 0; `None` where it is the only one.
+    pub try_number: Option<usize>,
     /// By how much the candidate may be slower than legacy in a duet.
     pub margins: Margins,
     /// Whether statements that write may be carried out on legacy in a duet.
     pub legacy_access: Access,
     /// What is left to the application.
     pub guard: Guard,
+    /// Whether it is a baseline: nothing goes by it but whether the server serves at all.
+    pub is_baseline: bool,
     /// Highest acceptable latencies.
     pub max_latency: LatencyLimitsUs,
     /// Highest acceptable share of failed statements.
@@ -163,6 +167,7 @@ impl LoadSpec {
     /// A baseline: nothing to compare with, so there is no limit but that of a legacy database that serves at all.
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         Self {
+            is_baseline: true,
             course: Course::new(&baseline.shape, baseline.arrivals)?,
             ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
         }
@@ -183,7 +188,11 @@ impl LoadSpec {
     /// How a duet is judged.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules::lasting(self.duration, self.longest()).with_margins(self.margins)
+        let rules = Rules::lasting(self.duration, self.longest()).with_margins(self.margins);
+        match self.try_number {
+            Some(number) => rules.in_try(number),
+            None => rules,
+        }
     }
 
     /// Connections to each side that this process opens.
@@ -215,9 +224,11 @@ impl LoadSpec {
                 .ok_or(LoadSpecError::Connections)?,
             share: Share::ALL,
             begin_at: None,
+            try_number: None,
             margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,
+            is_baseline: false,
             max_latency: LatencyLimitsUs::default(),
             max_error: ErrorLimit::ONE_PERCENT,
             min_throughput: None,

@@ -1,7 +1,8 @@
 //! Whether what was measured is within the limits.
 //!
 //! `Fail` outranks `Inconclusive`, which outranks `Pass`; a `Pass` needs evidence for every limit. A percentile of too
-//! few samples is no evidence, nor is a latency that the generator was late for. Errors count however late it was.
+//! few samples is no evidence, nor is a share of failures that so few could not tell, nor a latency that the generator was
+//! late for. Errors count however late it was.
 //! Pure, and exact: shares are compared as integers. The message gives every broken limit with what was measured.
 
 use super::timeline::STALLED_FOR;
@@ -37,6 +38,13 @@ impl ErrorLimit {
         }
         let millionths: u64 = format!("{whole}{fraction:0<6}").parse().ok()?;
         (millionths <= 100_000_000).then_some(Self(millionths))
+    }
+
+    /// Fewest statements that can tell it: where none of `n` failed, the share is below `3 / n` with 95 % (the rule of three).
+    /// None for 0 %, which is about these statements and no others.
+    #[must_use]
+    pub fn statements_needed(self) -> u64 {
+        if self.0 == 0 { 0 } else { 300_000_000_u64.div_ceil(self.0) }
     }
 
     /// Whether `failed` of `all` is above the limit. Exact.
@@ -92,9 +100,21 @@ pub(super) struct Measured {
 /// no limit is kept because of it, and one that is broken because of it is known to be.
 const ACCEPTABLE_LAG_US: u64 = 10_000;
 
+/// What a verdict is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To know what a server does: nothing goes by it but whether it serves at all, and so few calls can tell that.
+    Measurement,
+    /// A gate beside the comparison of a duet, which judges latency whatever the limits are.
+    Duet,
+    /// A gate by itself: what is not limited is not judged.
+    Alone,
+}
+
 /// What is acceptable.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
+    pub(super) purpose: Purpose,
     pub(super) latency: LatencyLimitsUs,
     pub(super) errors: ErrorLimit,
     /// Answers per second.
@@ -122,6 +142,12 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
             "{} of {taken} statements failed ({}), above {errors}",
             failed,
             share(failed, taken)
+        ));
+    } else if limits.purpose != Purpose::Measurement && taken < errors.statements_needed() {
+        doubts.push(format!(
+            "a limit of {errors} failed needs at least {} statements, and there were {taken}; \
+             raise the rate, the duration or that limit",
+            errors.statements_needed()
         ));
     }
     faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
@@ -159,7 +185,20 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
     match (faults.is_empty(), doubts.is_empty()) {
         (false, _) => (Verdict::Fail, format!("{}; {summary}", faults.join("; "))),
         (true, false) => (Verdict::Inconclusive, format!("{}; {summary}", doubts.join("; "))),
-        (true, true) => (Verdict::Pass, summary),
+        (true, true) => (Verdict::Pass, format!("{}{summary}", unjudged(limits))),
+    }
+}
+
+/// What a pass is not worth: without a limit of latency, and without legacy beside it, a server however slow has one.
+fn unjudged(limits: &Limits) -> &'static str {
+    if limits.purpose != Purpose::Alone || limits.latency != LatencyLimitsUs::default() {
+        return "";
+    }
+    match limits.min_throughput {
+        None => "only the share of errors was judged, since no latency limit was given; ",
+        Some(_) => {
+            "only the share of errors and the throughput were judged, since no latency limit was given; "
+        }
     }
 }
 

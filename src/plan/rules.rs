@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Fault, duration};
 use crate::{
     api::{DatabaseRolloutSpec, LatencyLimits, Load, LoadMode, Prerequisite, SecretKeyReference, Stage},
-    load::{self, Course},
+    load::{self, Course, ErrorLimit},
 };
 
 /// Samples that a percentile needs above it before it means anything; `research` calls it 10 / (1 - q).
@@ -22,7 +22,9 @@ pub(super) fn check(name: &str, spec: &DatabaseRolloutSpec) -> Vec<Fault> {
     for stage in &spec.stages {
         loss_is_chosen(spec, stage, &mut faults);
         for (field, load) in loads(stage) {
+            latency_is_limited(stage, field, load, &mut faults);
             percentiles_have_samples(stage, field, load, &mut faults);
+            failures_have_samples(stage, field, load, &mut faults);
         }
         soak_load_fits(stage, &mut faults);
         check_timeouts(stage, &mut faults);
@@ -156,6 +158,36 @@ fn soak_load_fits(stage: &Stage, faults: &mut Vec<Fault>) {
                 "stage {}: soak.load takes {needed} s, and the soak {} s; raise soak.duration, or make the load shorter",
                 stage.name,
                 soak.as_secs()
+            ),
+        ));
+    }
+}
+
+/// A candidate alone is held against nothing but its limits: without one of its latency it passes however slow it is.
+fn latency_is_limited(stage: &Stage, field: &str, load: &Load, faults: &mut Vec<Fault>) {
+    let LatencyLimits { p50, p95, p99 } = load.max_latency.clone().unwrap_or_default();
+    if load.mode == LoadMode::Candidate && [p50, p95, p99].iter().all(Option::is_none) {
+        faults.push(Fault::new(
+            "NoLatencyLimit",
+            format!(
+                "stage {}: {field} in mode: Candidate has no latency limit, so a candidate would pass however slow it is; set {field}.maxLatency.p95 or p99, or mode: Duet, which holds it against legacy",
+                stage.name
+            ),
+        ));
+    }
+}
+
+/// A limit that can't be read is refused by the schema, and where the load begins.
+fn failures_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mut Vec<Fault>) {
+    let limit = ErrorLimit::parse(&load.max_error_percent);
+    let needed = limit.map_or(0, ErrorLimit::statements_needed);
+    let arrivals = expected_arrivals(load);
+    if arrivals.round() < f64::from(u32::try_from(needed).unwrap_or(u32::MAX)) {
+        faults.push(Fault::new(
+            "TooFewSamples",
+            format!(
+                "stage {}: a {field} of {arrivals:.0} arrivals cannot tell a maxErrorPercent of {}, which needs {needed}; raise rate or duration, or that limit",
+                stage.name, load.max_error_percent
             ),
         ));
     }

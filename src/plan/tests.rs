@@ -113,7 +113,7 @@ fn a_stage_must_not_write_what_values_are_read_from() {
 fn a_percentile_needs_samples_enough() {
     let load = |rate: i32, limit: &str| {
         yaml(&format!(
-            "{{mode: Candidate, traffic: t, rate: {rate}, duration: 10s, connections: 1, maxLatency: {limit}}}"
+            "{{mode: Candidate, traffic: t, rate: {rate}, duration: 10s, connections: 1, maxErrorPercent: '10', maxLatency: {limit}}}"
         ))
     };
     let mut bad = spec();
@@ -124,19 +124,75 @@ fn a_percentile_needs_samples_enough() {
     stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
     stage(&mut bad, "a").load = Some(yaml(
-        "{mode: Candidate, traffic: t, rate: 150, duration: 10s, connections: 1, maxLatency: {p99: 10ms}, \
+        "{mode: Candidate, traffic: t, rate: 150, duration: 10s, connections: 1, maxErrorPercent: '10', maxLatency: {p99: 10ms}, \
          shape: [{at: 0s, percent: 0}, {at: 10s, percent: 100}]}",
     ));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "a ramp brings half of what its rate would");
     let duet = |rate: i32| {
         yaml(&format!(
-            "{{traffic: t, rate: {rate}, duration: 60s, connections: 1, maxLatency: {{p99: 10ms}}}}"
+            "{{traffic: t, rate: {rate}, duration: 60s, connections: 1, maxErrorPercent: '10', maxLatency: {{p99: 10ms}}}}"
         ))
     };
     stage(&mut bad, "a").load = Some(duet(33));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "the candidate gets half of what is sent in a duet");
     stage(&mut bad, "a").load = Some(duet(34));
     assert!(build("shop", &bad).is_ok());
+}
+
+#[test]
+fn a_candidate_alone_needs_a_limit_of_its_latency() {
+    let load = |fields: &str| {
+        yaml(&format!("{{traffic: t, rate: 300, duration: 10s, connections: 1, mode: Candidate, {fields}}}"))
+    };
+    for none in ["", "maxLatency: {}", "minThroughput: 1", "maxErrorPercent: '0'"] {
+        let mut open = spec();
+        stage(&mut open, "a").load = Some(load(none));
+        assert_eq!(reasons(&open), ["NoLatencyLimit"], "{none}");
+        let told = faults(&open).remove(0).message;
+        assert!(told.contains("stage a: load ") && told.contains("maxLatency.p95 or p99"), "{told}");
+        assert!(told.contains("mode: Duet"), "{told}");
+        let mut soaking = spec();
+        stage(&mut soaking, "b").soak.as_mut().expect("a soak").load = Some(load(none));
+        assert_eq!(reasons(&soaking), ["NoLatencyLimit"], "{none}");
+        assert!(faults(&soaking)[0].message.contains("stage b: soak.load "));
+    }
+    for limit in ["p50: 10ms", "p95: 10ms", "p99: 10ms"] {
+        let mut limited = spec();
+        stage(&mut limited, "a").load = Some(load(&format!("maxLatency: {{{limit}}}")));
+        assert_eq!(plan(&limited).stages.len(), 3, "{limit}");
+    }
+    let mut compared = spec();
+    stage(&mut compared, "a").load = Some(yaml("{traffic: t, rate: 300, duration: 60s, connections: 1}"));
+    assert_eq!(plan(&compared).stages.len(), 3, "a duet holds the candidate against legacy");
+}
+
+#[test]
+fn a_limit_of_failures_needs_calls_enough() {
+    let load = |rate: i32, fields: &str| {
+        yaml(&format!(
+            "{{traffic: t, rate: {rate}, duration: 60s, connections: 1, maxLatency: {{p50: 1s}}, {fields}}}"
+        ))
+    };
+    for (fields, enough) in [
+        ("mode: Candidate", 50),
+        ("mode: Candidate, maxErrorPercent: '1'", 5),
+        ("mode: Candidate, maxErrorPercent: '0'", 1),
+        ("mode: Duet", 100),
+        ("mode: Duet, maxErrorPercent: '0.3'", 34),
+    ] {
+        let mut spec = spec();
+        stage(&mut spec, "a").load = Some(load(enough, fields));
+        assert_eq!(plan(&spec).stages.len(), 3, "{fields}");
+        if enough > 1 {
+            stage(&mut spec, "a").load = Some(load(enough - 1, fields));
+            assert_eq!(reasons(&spec), ["TooFewSamples"], "{fields}");
+            let told = faults(&spec).remove(0).message;
+            assert!(told.contains("maxErrorPercent") && told.contains("raise rate or duration"), "{told}");
+        }
+    }
+    let mut measured = spec();
+    measured.baseline = Some(yaml("{traffic: t, rate: 1, duration: 1s, connections: 1}"));
+    assert!(build("shop", &measured).is_ok(), "a baseline decides nothing");
 }
 
 #[test]

@@ -80,6 +80,7 @@ async fn one_side_is_judged_by_absolute_limits_and_the_exit_code_is_the_verdict(
     let (database, files) = (stocked(Server::shared()).await, Files::new("load-one"));
     let traffic = files.with("traffic.yaml", TRAFFIC);
     let asked = ["--traffic", &traffic, "--rate", "300", "--duration", "2s", "-o", "json", "--seed", "7"];
+    let asked = [&asked[..], &["--max-error-percent", "1"]].concat();
     let pass = load(None, Some(&database), &[&asked[..], &["--max-p50", "2s"]].concat()).await;
     let report = json(&pass);
     assert_eq!((pass.status.code(), report["verdict"].as_str()), (Some(0), Some("Pass")), "{report}");
@@ -97,6 +98,11 @@ async fn one_side_is_judged_by_absolute_limits_and_the_exit_code_is_the_verdict(
     assert!(report["arms"]["legacy"].is_null() && report["comparison"].as_array().unwrap().is_empty());
     let generator = &report["generator"];
     assert!(generator["send_lag_p50_us"].as_u64() <= generator["send_lag_p99_us"].as_u64());
+    assert_eq!(
+        generator["send_lag_p99_us"].as_u64(),
+        Some(of("send_lag_p99_us")),
+        "one side is all there is"
+    );
     assert!(generator["cpu_us_per_statement"].as_f64().unwrap() > 1.0);
     assert_eq!(report["seed"].as_u64(), Some(7));
     assert!((report["duration_s"].as_f64().unwrap() - 2.0).abs() < 5.0);
@@ -116,6 +122,25 @@ async fn one_side_is_judged_by_absolute_limits_and_the_exit_code_is_the_verdict(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_limit_of_latency_one_side_is_measured_and_the_message_says_that_little_was_judged() {
+    let (database, files) = (stocked(Server::shared()).await, Files::new("load-measured"));
+    let traffic = files.with("traffic.yaml", TRAFFIC);
+    let asked =
+        ["--traffic", &traffic, "--rate", "300", "--duration", "2s", "-o", "json", "--max-error-percent"];
+    let only = "only the share of errors was judged, since no latency limit was given; ";
+    for (legacy, candidate) in [(Some(&database), None), (None, Some(&database))] {
+        let measured = load(legacy, candidate, &[&asked[..], &["1"]].concat()).await;
+        let report = json(&measured);
+        assert_eq!((measured.status.code(), report["verdict"].as_str()), (Some(0), Some("Pass")), "{report}");
+        assert!(report["message"].as_str().unwrap().starts_with(only), "{report}");
+    }
+    let few = load(Some(&database), None, &[&asked[..], &["0.1"]].concat()).await;
+    assert_eq!((few.status.code(), json(&few)["verdict"].as_str()), (Some(3), Some("Inconclusive")));
+    let message = json(&few)["message"].to_string();
+    assert!(message.contains("a limit of 0.1 % failed needs at least 3000 statements"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scripts_of_pgbench_run_on_both_sides_with_their_weights() {
     let (legacy, candidate) = (stocked(Server::shared()).await, stocked(Server::shared()).await);
     let files = Files::new("load-scripts");
@@ -126,6 +151,11 @@ async fn scripts_of_pgbench_run_on_both_sides_with_their_weights() {
     let both = load(Some(&legacy), Some(&candidate), &[&asked[..], &["-o", "json"]].concat()).await;
     let report = json(&both);
     assert_eq!((both.status.code(), report["verdict"].as_str()), (Some(3), Some("Inconclusive")), "{report}");
+    let arms = &report["arms"];
+    for side in [&arms["legacy"], &arms["candidate"]] {
+        let lag = |name: &str| side[name].as_u64().unwrap_or_else(|| panic!("{name}: {side}"));
+        assert!((1..=lag("send_lag_p99_us")).contains(&lag("send_lag_p50_us")), "{side}");
+    }
     let class = |index: usize| {
         (report["classes"][index]["name"].as_str(), report["classes"][index]["share"].as_f64())
     };

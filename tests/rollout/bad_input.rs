@@ -12,8 +12,7 @@ fn refused_at_admission() -> Vec<(&'static str, Value, &'static str)> {
     let api = || stage("Deployment", "api");
     let one = |fields: Value| spec(&[with(api(), fields)]);
     let load = |fields: Value| {
-        let load =
-            json!({"mode": "Candidate", "traffic": "reads", "rate": 10, "duration": "5s", "connections": 1});
+        let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 10, "duration": "5s", "connections": 1, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
         one(json!({"load": with(load, fields)}))
     };
     let check = |check: Value| one(json!({"checks": [with(json!({"name": "c"}), check)]}));
@@ -114,7 +113,7 @@ async fn what_the_schema_can_tell_is_refused_at_admission() {
 async fn what_only_the_plan_can_tell_is_answered_with_every_fault() {
     let shop = Shop::open("faults", &[("Deployment", "api")]).await;
     let other = |name: &str| with(stage("Deployment", "api"), json!({"name": name}));
-    let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 10, "duration": "5s", "connections": 1, "maxLatency": {"p99": "10ms"}});
+    let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 10, "duration": "5s", "connections": 1, "maxLatency": {"p99": "10ms"}, "maxErrorPercent": "20"});
     shop.roll_out(spec(&[
         with(other("a"), json!({"dependsOn": ["b"], "load": load})),
         with(

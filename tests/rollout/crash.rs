@@ -11,7 +11,7 @@ fn lingering() -> Value {
         stage("Deployment", "api"),
         json!({
             "checks": [{"name": "slow", "sql": {"query": "SELECT 1 FROM pg_sleep(1)", "equals": "1"}}],
-            "load": {"mode": "Candidate", "traffic": "reads", "rate": 20, "duration": "2s", "connections": 1},
+            "load": {"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 1, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"},
             "soak": {"duration": "3s", "interval": "1s", "checks": [{"name": "pods", "workload": {"maxRestarts": 5}}]}}),
     )
 }

@@ -13,8 +13,7 @@ async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on
         &[("Deployment", "reports"), ("StatefulSet", "workers"), ("DaemonSet", "writers")],
     )
     .await;
-    let load =
-        json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 2});
+    let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 2, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
     let mut rollout = spec(&[
         with(
             stage("Deployment", "reports"),

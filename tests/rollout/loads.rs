@@ -19,8 +19,7 @@ use crate::{
 
 /// A load of the candidate alone, with more, or other, fields.
 fn load(fields: Value) -> Value {
-    let few =
-        json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 2});
+    let few = json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 2, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
     with(few, fields)
 }
 
@@ -175,7 +174,7 @@ async fn a_limit_that_legacy_does_not_keep_is_told_before_the_load_and_beside_it
 
 /// A stage whose soak is so long, with a load that is a duet unless told otherwise.
 fn soaking_under_load(soak: &str, fields: Value) -> Value {
-    let load = json!({"traffic": "reads", "rate": 10, "duration": "1m", "connections": 1});
+    let load = json!({"traffic": "reads", "rate": 10, "duration": "1m", "connections": 1, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
     let soak = json!({"duration": soak, "load": with(load, fields)});
     spec(&[with(stage("Deployment", "api"), json!({"soak": soak}))])
 }

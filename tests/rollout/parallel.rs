@@ -39,7 +39,11 @@ async fn jobs(shop: &Shop) -> Vec<Job> {
 #[tokio::test]
 async fn pods_carry_one_schedule_out_together_and_it_is_judged_as_a_whole() {
     let shop = Shop::open("parallel", &[("Deployment", "api")]).await;
-    shop.roll_out(spec(&[loaded(3, json!({"mode": "Candidate", "duration": "5s"}))])).await;
+    shop.roll_out(spec(&[loaded(
+        3,
+        json!({"mode": "Candidate", "duration": "5s", "maxLatency": {"p50": "2s"}, "maxErrorPercent": "1"}),
+    )]))
+    .await;
     let (result, report) = measured(&shop).await;
     assert_eq!(result.verdict, Verdict::Pass, "{}", result.message);
     assert_eq!((report.settings.parallelism, report.seed), (3, result.seed.cast_unsigned()));

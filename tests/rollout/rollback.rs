@@ -14,7 +14,7 @@ fn lingering() -> Value {
         stage("Deployment", "api"),
         json!({
             "checks": [{"name": "slow", "sql": {"query": "SELECT 1 FROM pg_sleep(3)", "equals": "1"}}],
-            "load": {"mode": "Candidate", "traffic": "reads", "rate": 20, "duration": "4s", "connections": 1},
+            "load": {"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "4s", "connections": 1, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"},
             "soak": {"duration": "1h", "interval": "1s", "checks": [{"name": "pods", "workload": {"maxRestarts": 5}}]}}),
     )
 }
@@ -139,7 +139,7 @@ async fn pods_that_crash_on_the_candidate_are_replaced_by_legacy_ones_even_in_a_
 #[tokio::test]
 async fn load_beyond_its_limit_fails_the_stage_before_anything_is_written() {
     let shop = Shop::open("overload", &[("Deployment", "api")]).await;
-    let load = json!({"load": {"mode": "Candidate", "traffic": "reads", "rate": 100, "duration": "2s", "connections": 1, "maxLatency": {"p50": "1ms"}}});
+    let load = json!({"load": {"mode": "Candidate", "traffic": "reads", "rate": 100, "duration": "2s", "connections": 1, "maxLatency": {"p50": "1ms"}, "maxErrorPercent": "20"}});
     let mut rollout = spec(&[with(stage("Deployment", "api"), load)]);
     rollout["traffic"][0]["statements"][0] = json!({"sql": "SELECT 1 FROM pg_sleep(0.02)", "weight": 1});
     shop.roll_out(rollout).await;

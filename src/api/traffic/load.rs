@@ -80,14 +80,15 @@ pub struct Load {
     #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 64))]
     pub parallelism: i32,
-    /// Highest acceptable latencies of the candidate, counted from the scheduled arrival.
+    /// Highest acceptable latencies of the candidate, counted from the scheduled arrival. `mode: Candidate` needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_latency: Option<LatencyLimits>,
     /// By how many percent a latency of the candidate may be above legacy's: more than this fails. 5, 5 and 10 where it is
     /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_increase_percent: Option<MaxIncreasePercent>,
-    /// Highest acceptable share of failed statements (errors and timeouts), in percent.
+    /// Highest acceptable share of failed statements (errors and timeouts), in percent. It takes 300 statements of the
+    /// candidate, divided by it, to tell that it is kept: 3,000 for 0.1. With 0, none may fail, however many there are.
     #[serde(default = "default_max_error_percent")]
     #[schemars(length(max = 32), regex(pattern = "^[0-9]{1,3}(\\.[0-9]{1,6})?$"))]
     pub max_error_percent: String,
@@ -128,8 +129,8 @@ pub enum LoadMode {
     /// Legacy, which answers the same schedule at the same time: each arrival goes to one of the two by chance.
     #[default]
     Duet,
-    /// Absolute limits alone; legacy gets no load. A candidate that is slower than legacy passes as long as it keeps
-    /// within them.
+    /// Absolute limits alone, one of latency among them; legacy gets no load. A candidate that is slower than legacy passes
+    /// as long as it keeps within them.
     Candidate,
 }
 

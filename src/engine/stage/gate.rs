@@ -81,6 +81,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     };
     let load = told(step, report.load.unwrap_or_default(), step.stage.load_limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
+    let open = without_verdict(&load);
     step.record().load = Some(load);
     match verdict {
         Verdict::Fail => step.fail(reasons::LOAD_FAILED, &message),
@@ -88,7 +89,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
             step.pass.note(reasons::LOAD_PASSED, &name, format!("stage {name}: {message}"));
             evidence_complete(step);
         }
-        Verdict::Inconclusive | Verdict::Error => setback(step, &format!("load: {message}")),
+        Verdict::Inconclusive | Verdict::Error => setback(step, &open),
     }
 }
 
@@ -102,6 +103,17 @@ pub(super) fn told(step: &mut Step<'_, '_>, mut load: LoadResult, limits: Latenc
         step.pass.note(reasons::NOISE_NOT_SHARED, name, format!("stage {name}: {}", evidence::noise(false)));
     }
     load
+}
+
+/// A load that neither passed nor failed: which of the two that was, why, and what may help beside what the reason names.
+pub(super) fn without_verdict(load: &LoadResult) -> String {
+    let message = &load.message;
+    if load.verdict != Verdict::Inconclusive {
+        return format!("load: error: {message}");
+    }
+    format!(
+        "load: inconclusive: {message}; a longer duration or maxDuration, a higher rate, or limits in maxLatency may tell more"
+    )
 }
 
 fn evidence_complete(step: &mut Step<'_, '_>) {

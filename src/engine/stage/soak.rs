@@ -150,7 +150,7 @@ fn judge(step: &mut Step<'_, '_>, report: &Report) -> Part {
 pub(super) fn setback(step: &mut Step<'_, '_>, message: &str) {
     let setbacks = step.record().setbacks + 1;
     if setbacks >= SETBACKS_MAX {
-        let message = format!("no verdict in {setbacks} attempts: {message}");
+        let message = format!("no verdict in {setbacks} attempts, and only a pass ends the soak: {message}");
         return step.fail(reasons::SOAK_FAILED, &message);
     }
     let retry_at = step.pass.retry_time(setbacks);

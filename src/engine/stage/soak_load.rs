@@ -49,6 +49,7 @@ fn judge(step: &mut Step<'_, '_>, report: Report) -> Part {
     let limits = step.stage.soak_load.unwrap_or_default();
     let load = gate::told(step, report.load.unwrap_or_default(), limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
+    let open = gate::without_verdict(&load);
     step.record().soak_load = Some(load);
     match verdict {
         Verdict::Fail => {
@@ -62,7 +63,7 @@ fn judge(step: &mut Step<'_, '_>, report: Report) -> Part {
         Verdict::Inconclusive | Verdict::Error => {
             // A number that no process knows: the load begins again, after the pause.
             step.record().soak_load_attempt += 1;
-            setback(step, &format!("load: {message}"));
+            setback(step, &open);
             Part::Ended
         }
     }

@@ -22,7 +22,7 @@ stages:
   config: [{secret: a, set: {URL: {fromSecret: {name: new, key: uri}}}}]
   workloads: [{kind: Deployment, name: a}]
   checks: [{name: c, connectivity: {}}]
-  load: {traffic: t, rate: 10, duration: 5s, connections: 1}
+  load: {traffic: t, rate: 10, duration: 5s, connections: 1, maxErrorPercent: "20"}
   soak: {duration: 5s, checks: [{name: s, workload: {}}]}
 "#;
 
@@ -39,7 +39,7 @@ stages:
   checks: [{name: c, connectivity: {}}]
   soak:
     duration: 5s
-    load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1}
+    load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1, maxLatency: {p50: 1s}, maxErrorPercent: "20"}
 "#;
 
 /// Something that may happen between two passes.

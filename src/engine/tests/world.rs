@@ -469,7 +469,7 @@ stages:
   config: [{secret: a, set: {URL: {fromSecret: {name: new, key: uri}}}}]
   workloads: [{kind: Deployment, name: a}]
   checks: [{name: c, connectivity: {}}]
-  load: {traffic: t, rate: 10, duration: 5s, connections: 1}
+  load: {traffic: t, rate: 10, duration: 5s, connections: 1, maxErrorPercent: "20"}
 - name: b
   access: ReadOnly
   config: [{secret: b, set: {URL: {fromSecret: {name: new, key: uri}}}}, {configMap: b, set: {POOL: {value: "9"}}}]
@@ -481,7 +481,10 @@ stages:
   config: [{secret: w, set: {URL: {fromSecret: {name: new, key: uri}}}}]
   workloads: [{kind: DaemonSet, name: w}]
   checks: [{name: c, connectivity: {}}]
-  soak: {duration: 20s, checks: [{name: s, workload: {}}], load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1}}
+  soak:
+    duration: 20s
+    checks: [{name: s, workload: {}}]
+    load: {traffic: t, mode: Candidate, rate: 10, duration: 5s, connections: 1, maxLatency: {p50: 1s}, maxErrorPercent: "20"}
 "#;
 
 /// One stage, nothing but what it needs.

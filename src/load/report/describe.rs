@@ -53,6 +53,8 @@ fn described(lane: &LaneTaken, taken: &Taken) -> Arm {
         skipped: lane.skipped,
         latency: percentiles(&tally.latency, tally.errors),
         service: percentiles(&tally.service, tally.errors),
+        send_lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
+        send_lag_p99_us: tally.lag.percentile_us(99, 0).unwrap_or(0),
         curve: curve(&tally.latency, tally.errors),
         seconds: (0..taken.recording.seconds()).filter_map(|at| second(taken, lane.arm, at)).collect(),
         error_classes: tally.error_classes(),

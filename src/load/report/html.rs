@@ -103,15 +103,16 @@ fn arms(report: &LoadReport) -> Markup {
         table {
             thead { tr {
                 th { "side" } th { "server" } th.n { "scheduled" } th.n { "answered" } th.n { "failed" } th.n { "timed out" } th.n { "skipped" }
-                th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" }
+                th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" } th.n { "late p50" } th.n { "late p99" }
             } }
             tbody {
                 @for (name, arm) in &arms {
                     tr {
                         td { (name) } td { "PostgreSQL " (arm.server_version) } td.n { (arm.scheduled) } td.n { (arm.ok) } td.n { (arm.errors) }
                         td.n { (arm.timeouts) } td.n { (arm.skipped) } (latencies(&arm.latency)) td.n { (micros(arm.latency.max_us)) }
+                        td.n { (micros(arm.send_lag_p50_us)) } td.n { (micros(arm.send_lag_p99_us)) }
                     }
-                    tr { td colspan="7" { span.note { (name) ", from the sending" } } (latencies(&arm.service)) td.n { (micros(arm.service.max_us)) } }
+                    tr { td colspan="7" { span.note { (name) ", from the sending" } } (latencies(&arm.service)) td.n { (micros(arm.service.max_us)) } td colspan="2" {} }
                 }
             }
         }
@@ -209,6 +210,7 @@ fn how_to_read() -> Markup {
             li { "Nothing is dropped: scheduled = answered + failed + timed out + skipped, on each side. Skipped are those for which no connection was free until the end." }
             li { "Where both sides are loaded, a coin decides for each arrival which side it goes to. What disturbs the machine disturbs both alike, and the comparison is of blocks of the same seconds." }
             li { "Pass needs evidence that the candidate is not worse than its margin, Fail evidence that it is. Inconclusive is neither, and promotes nothing." }
+            li { "Late is what the load generator itself was, in sending to that side. It is part of the latencies of that side, and of no comparison." }
             li { "A dash stands for a percentile that has too few samples behind it." }
         }
     }

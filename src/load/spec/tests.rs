@@ -33,6 +33,14 @@ fn a_stages_load_takes_its_limits_from_the_spec() {
 }
 
 #[test]
+fn each_try_of_a_duet_has_its_own_part_of_the_chance_of_a_false_pass() {
+    let spec = LoadSpec::from_load(&load(), &traffic(), 7).unwrap();
+    let once = Rules::lasting(spec.duration, spec.duration);
+    assert_eq!((spec.try_number, spec.rules()), (None, once.clone()));
+    assert_eq!(LoadSpec { try_number: Some(1), ..spec }.rules(), once.in_try(1));
+}
+
+#[test]
 fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
     let baseline = Baseline {
         traffic: "t".to_owned(),
@@ -44,6 +52,7 @@ fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
     };
     let spec = LoadSpec::from_baseline(&baseline, &traffic(), 7).unwrap();
     assert_eq!((spec.max_latency, spec.max_error), (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT));
+    assert!(spec.is_baseline && !LoadSpec::from_load(&load(), &traffic(), 7).unwrap().is_baseline);
 }
 
 #[test]

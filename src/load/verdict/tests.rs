@@ -19,7 +19,20 @@ fn limits(p50: u64, p95: u64, p99: u64) -> LatencyLimitsUs {
 }
 
 fn judged(measured: &Measured, latency: LatencyLimitsUs, errors: ErrorLimit) -> (Verdict, String) {
-    judge(measured, &Limits { latency, errors, min_throughput: None })
+    judged_for(Purpose::Alone, measured, latency, errors)
+}
+
+fn judged_for(
+    purpose: Purpose,
+    measured: &Measured,
+    latency: LatencyLimitsUs,
+    errors: ErrorLimit,
+) -> (Verdict, String) {
+    judge(measured, &Limits { purpose, latency, errors, min_throughput: None })
+}
+
+fn percent(text: &str) -> ErrorLimit {
+    ErrorLimit::parse(text).unwrap()
 }
 
 fn verdict_of(measured: &Measured) -> Verdict {
@@ -82,13 +95,62 @@ fn too_few_samples_for_a_percentile_are_inconclusive() {
         (only(None, Some(2_000), None), 200),
         (only(None, None, Some(5_000)), 1_000),
     ] {
-        assert_eq!(judged(&few(enough), limits, ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
-        let (verdict, message) = judged(&few(enough - 1), limits, ErrorLimit::ONE_PERCENT);
+        assert_eq!(judged(&few(enough), limits, percent("0")).0, Verdict::Pass);
+        let (verdict, message) = judged(&few(enough - 1), limits, percent("0"));
         assert_eq!(verdict, Verdict::Inconclusive);
         assert!(message.contains(&format!("needs at least {enough} statements")), "{message}");
     }
     // Without a limit there is nothing to be in doubt about.
-    assert_eq!(judged(&few(1), LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).0, Verdict::Pass);
+    assert_eq!(judged(&few(1), LatencyLimitsUs::default(), percent("0")).0, Verdict::Pass);
+}
+
+#[test]
+fn a_limit_of_failures_that_so_few_calls_can_not_tell_is_open() {
+    // Of a share of which nothing was seen in n calls, the upper 95 % bound is 3 / n.
+    let few = |ok| Measured { scheduled: ok, ok, ..good() };
+    for (limit, enough) in [("0.1", 3_000), ("1", 300), ("0.7", 429), ("100", 3)] {
+        for purpose in [Purpose::Alone, Purpose::Duet] {
+            let judged = |ok| judged_for(purpose, &few(ok), LatencyLimitsUs::default(), percent(limit));
+            assert_eq!(judged(enough).0, Verdict::Pass, "{limit}");
+            let (verdict, message) = judged(enough - 1);
+            assert_eq!(verdict, Verdict::Inconclusive, "{limit}");
+            let told = format!(
+                "a limit of {limit} % failed needs at least {enough} statements, and there were {}",
+                enough - 1
+            );
+            assert!(message.contains(&told), "{message}");
+        }
+        let measured = judged_for(Purpose::Measurement, &few(1), LatencyLimitsUs::default(), percent(limit));
+        assert_eq!(measured.0, Verdict::Pass, "nothing goes by it");
+    }
+    // One that is broken is broken, and none at all is kept or not by the statements themselves.
+    let failing = Measured { scheduled: 100, ok: 99, errors: 1, ..good() };
+    for limit in ["0", "0.1"] {
+        assert_eq!(judged(&failing, limits(500, 2_000, 5_000), percent(limit)).0, Verdict::Fail, "{limit}");
+    }
+    assert_eq!(judged(&few(1), LatencyLimitsUs::default(), percent("0")).0, Verdict::Pass);
+}
+
+#[test]
+fn a_pass_without_a_limit_of_latency_says_that_only_failures_were_judged() {
+    let told = |purpose, latency, least| {
+        let limits = Limits { purpose, latency, errors: ErrorLimit::ONE_PERCENT, min_throughput: least };
+        let (verdict, message) = judge(&good(), &limits);
+        assert_eq!(verdict, Verdict::Pass);
+        message
+    };
+    let none = LatencyLimitsUs::default();
+    let alone = told(Purpose::Alone, none, None);
+    let expected = "only the share of errors was judged, since no latency limit was given; p50 400 µs, p95";
+    assert!(alone.starts_with(expected), "{alone}");
+    let faster = told(Purpose::Alone, none, Some(1));
+    assert!(faster.starts_with("only the share of errors and the throughput were judged, since"), "{faster}");
+    let limited = LatencyLimitsUs { p99: Some(5_000), ..none };
+    for (purpose, latency) in [(Purpose::Alone, limited), (Purpose::Duet, none), (Purpose::Measurement, none)]
+    {
+        let message = told(purpose, latency, None);
+        assert!(!message.contains("judged"), "{message}");
+    }
 }
 
 #[test]
@@ -145,6 +207,7 @@ fn a_share_too_small_to_write_is_not_written_as_none() {
 fn fewer_answers_than_asked_for_fail() {
     let judged = |least| {
         let limits = Limits {
+            purpose: Purpose::Alone,
             latency: LatencyLimitsUs::default(),
             errors: ErrorLimit::ONE_PERCENT,
             min_throughput: Some(least),

@@ -76,15 +76,47 @@ fn a_load_that_fails_while_a_stage_soaks_rolls_back() {
 }
 
 #[test]
-fn a_load_without_a_verdict_while_a_stage_soaks_is_tried_again_a_few_times() {
-    for verdict in [Verdict::Error, Verdict::Inconclusive] {
-        let mut world = World::new(DIAMOND);
-        world.verdicts.insert(soak_load(), verdict);
-        world.run_until(Phase::RolledBack);
-        assert_eq!(effects_of(&world, "start soakLoad").len(), 3);
-        let told = world.status.recorded.failure.clone().expect("latched").message;
-        assert_eq!(told, "no verdict in 3 attempts: load: told");
+fn a_load_without_a_verdict_is_tried_again_a_few_times_and_then_says_which_and_what_would_tell_more() {
+    let inconclusive = "load: inconclusive: told; a longer duration or maxDuration, a higher rate, or limits in maxLatency may tell more";
+    let error = "load: error: told";
+    let before = AttemptScope::Load("a".to_owned());
+    for (scope, kind, reason, only) in [
+        (before, "start load", reasons::CHECK_FAILED, "and only a pass promotes"),
+        (soak_load(), "start soakLoad", reasons::SOAK_FAILED, "and only a pass ends the soak"),
+    ] {
+        for (verdict, why) in [(Verdict::Error, error), (Verdict::Inconclusive, inconclusive)] {
+            let mut world = World::new(DIAMOND);
+            world.verdicts.insert(scope.clone(), verdict);
+            world.run_until(Phase::RolledBack);
+            assert_eq!(effects_of(&world, kind).len(), 3);
+            let failure = world.status.recorded.failure.clone().expect("latched");
+            assert_eq!(failure.reason, reason);
+            assert_eq!(failure.message, format!("no verdict in 3 attempts, {only}: {why}"));
+            let tried_again = |entry: &&crate::api::HistoryEntry| {
+                entry.reason == reasons::ATTEMPT_WITHOUT_VERDICT && entry.message.ends_with(why)
+            };
+            assert_eq!(world.status.recorded.history.iter().filter(tried_again).count(), 2);
+        }
     }
+}
+
+#[test]
+fn there_are_as_many_tries_as_the_chance_of_a_false_pass_is_divided_between() {
+    assert_eq!(usize::try_from(crate::engine::pass::SETBACKS_MAX), Ok(crate::load::duet::TRIES));
+}
+
+#[test]
+fn an_inconclusive_load_of_a_soak_holds_where_the_spec_says_so() {
+    let mut world = World::new(DIAMOND);
+    world.spec.stages[2].on_failure = Some(crate::api::OnFailure::Hold);
+    world.verdicts.insert(soak_load(), Verdict::Inconclusive);
+    world.run_until(Phase::Held);
+    assert!(world.all_on("candidate-1"), "what was promoted stays until a person decides");
+    let told = &world.status.message;
+    assert!(told.contains("load: inconclusive: told") && told.contains("spec.retry"), "{told}");
+    world.verdicts.clear();
+    world.spec.retry = "longer".into();
+    world.run_until(Phase::Completed);
 }
 
 #[test]

@@ -26,6 +26,8 @@ fn arm(slower: u64) -> Arm {
         service: latency,
         curve: curve.to_vec(),
         seconds: (0..60).map(second).collect(),
+        send_lag_p50_us: slower / 4,
+        send_lag_p99_us: slower * 4,
         error_classes: vec!["<script>57014</script>: 3".to_owned()],
         ..Arm::default()
     }
@@ -77,6 +79,9 @@ fn the_page_stands_alone_and_escapes_what_others_wrote() {
         assert!(!page.contains(outside), "{outside} leads outside");
     }
     assert_eq!(page.matches("<svg").count(), 4, "a picture is missing");
+    for of_each_side in ["late p50", "late p99", "25 µs", "400 µs", "28 µs", "448 µs"] {
+        assert!(page.contains(of_each_side), "{of_each_side} of the lateness is missing");
+    }
 }
 
 #[test]
