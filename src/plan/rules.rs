@@ -182,11 +182,11 @@ fn failures_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mut V
     let limit = ErrorLimit::parse(&load.max_error_percent);
     let needed = limit.map_or(0, ErrorLimit::statements_needed);
     let arrivals = expected_arrivals(load);
-    if arrivals.round() < f64::from(u32::try_from(needed).unwrap_or(u32::MAX)) {
+    if likely_least(arrivals) < f64::from(u32::try_from(needed).unwrap_or(u32::MAX)) {
         faults.push(Fault::new(
             "TooFewSamples",
             format!(
-                "stage {}: a {field} of {arrivals:.0} arrivals cannot tell a maxErrorPercent of {}, which needs {needed}; raise rate or duration, or that limit",
+                "stage {}: a {field} of {arrivals:.0} arrivals, more or less, cannot tell a maxErrorPercent of {}, which needs {needed}; raise rate or duration, or that limit",
                 stage.name, load.max_error_percent
             ),
         ));
@@ -207,16 +207,22 @@ fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mu
         }
         let needed = SAMPLES_BEYOND_PERCENTILE / (1.0 - quantile);
         let arrivals = expected_arrivals(load);
-        if arrivals < needed.round() {
+        if likely_least(arrivals) < needed.round() {
             faults.push(Fault::new(
                 "TooFewSamples",
                 format!(
-                    "stage {}: a {field} of {arrivals:.0} arrivals cannot tell its {percentile}, which needs {needed:.0}; raise rate or duration, or leave that limit out",
+                    "stage {}: a {field} of {arrivals:.0} arrivals, more or less, cannot tell its {percentile}, which needs {needed:.0}; raise rate or duration, or leave that limit out",
                     stage.name
                 ),
             ));
         }
     }
+}
+
+/// Arrivals come by chance, and the coin of a duet is one more: fewer than this come in one load of fifty (two standard
+/// deviations of a Poisson count).
+fn likely_least(arrivals: f64) -> f64 {
+    arrivals - 2.0 * arrivals.sqrt()
 }
 
 fn expected_arrivals(load: &Load) -> f64 {

@@ -117,9 +117,9 @@ fn a_percentile_needs_samples_enough() {
         ))
     };
     let mut bad = spec();
-    stage(&mut bad, "a").load = Some(load(99, "{p99: 10ms}"));
+    stage(&mut bad, "a").load = Some(load(106, "{p99: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"]);
-    stage(&mut bad, "a").load = Some(load(100, "{p99: 10ms}"));
+    stage(&mut bad, "a").load = Some(load(107, "{p99: 10ms}"));
     assert!(build("shop", &bad).is_ok());
     stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
@@ -133,16 +133,16 @@ fn a_percentile_needs_samples_enough() {
             "{{traffic: t, rate: {rate}, duration: 60s, connections: 1, maxErrorPercent: '10', maxLatency: {{p99: 10ms}}}}"
         ))
     };
-    stage(&mut bad, "a").load = Some(duet(33));
+    stage(&mut bad, "a").load = Some(duet(35));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "the candidate gets half of what is sent in a duet");
-    stage(&mut bad, "a").load = Some(duet(34));
+    stage(&mut bad, "a").load = Some(duet(36));
     assert!(build("shop", &bad).is_ok());
 }
 
 #[test]
 fn a_candidate_alone_needs_a_limit_of_its_latency() {
     let load = |fields: &str| {
-        yaml(&format!("{{traffic: t, rate: 300, duration: 10s, connections: 1, mode: Candidate, {fields}}}"))
+        yaml(&format!("{{traffic: t, rate: 400, duration: 10s, connections: 1, mode: Candidate, {fields}}}"))
     };
     for none in ["", "maxLatency: {}", "minThroughput: 1", "maxErrorPercent: '0'"] {
         let mut open = spec();
@@ -174,11 +174,11 @@ fn a_limit_of_failures_needs_calls_enough() {
         ))
     };
     for (fields, enough) in [
-        ("mode: Candidate", 50),
-        ("mode: Candidate, maxErrorPercent: '1'", 5),
+        ("mode: Candidate", 52),
+        ("mode: Candidate, maxErrorPercent: '1'", 6),
         ("mode: Candidate, maxErrorPercent: '0'", 1),
-        ("mode: Duet", 100),
-        ("mode: Duet, maxErrorPercent: '0.3'", 34),
+        ("mode: Duet", 104),
+        ("mode: Duet, maxErrorPercent: '0.3'", 36),
     ] {
         let mut spec = spec();
         stage(&mut spec, "a").load = Some(load(enough, fields));
