@@ -73,6 +73,12 @@ impl Timeline {
         let is_complete =
             self.complete < pacer.halves() && self.open(self.complete, pacer).all(|(open, _)| open == 0);
         self.complete += u32::from(is_complete);
+        if is_complete
+            && self.complete == self.warm_seconds * HALVES_PER_SECOND
+            && let Some(warm_up) = &self.warm_up
+        {
+            Arc::make_mut(&mut self.measured).begin_after(warm_up);
+        }
         is_complete
     }
 

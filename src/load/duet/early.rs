@@ -23,7 +23,7 @@ const GROSS_LATENCY_SECONDS: [usize; 3] = [4, 5, 10];
 const LONGEST: usize = GROSS_LATENCY_SECONDS[2];
 /// The first window is looked at every half second, and only for a ratio that has been this steady for so long, up to the
 /// gap before it: what it did before then tells how far it strays by itself.
-const CALM_SECONDS: usize = 10;
+const CALM_SECONDS: usize = 8;
 const CALM: f64 = 0.12;
 const CALM_GAP: usize = 1;
 const GROSS_RATIO_EACH: f64 = 1.5;
@@ -79,15 +79,25 @@ fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> 
         return None;
     }
     slow.into_iter().map(by_second).find_map(|last| {
-        // What began shortly before a window is not what it was before.
-        let gap = if last.len() == GROSS_LATENCY_SECONDS[0] { CALM_GAP } else { LONGEST - last.len() };
-        let end = halves.saturating_sub((last.len() + gap) * HALVES);
-        let before = by_second(&differences(end.saturating_sub(BEFORE_SECONDS * HALVES)..end));
-        let (times, length) = (gross_mean(&before, &last)?.exp(), last.len());
+        let (times, length) = (gross_mean(&before(evidence, halves, last.len()), &last)?.exp(), last.len());
         Some(format!(
             "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
         ))
     })
+}
+
+/// The seconds before a window of that length, at that moment; not those shortly before it, in which what it shows may have
+/// begun. For the first window the warm-up counts, too: the others do without, and must not be hindered by its noise.
+fn before(evidence: &impl Evidence, halves: usize, seconds: usize) -> Vec<f64> {
+    let is_first = seconds == GROSS_LATENCY_SECONDS[0];
+    let back = HALVES * if is_first { seconds + CALM_GAP } else { LONGEST };
+    let end = halves.saturating_sub(back);
+    let measured = evidence.halves(end.saturating_sub(BEFORE_SECONDS * HALVES)..end);
+    let warm_up = if is_first { evidence.warm_up() } else { &[] };
+    let warm_up = &warm_up[..warm_up.len().saturating_sub(back.saturating_sub(halves))];
+    let wanted = (BEFORE_SECONDS * HALVES).saturating_sub(measured.len());
+    let warm_up = &warm_up[warm_up.len().saturating_sub(wanted)..];
+    by_second(&warm_up.iter().chain(&measured).map(|pair| pair.difference()).collect::<Vec<_>>())
 }
 
 /// Whether every second of it was, wherever it may begin.

@@ -141,4 +141,7 @@ pub(super) trait Evidence {
 
     /// The medians of all statements, half second by half second; those in which an arm had no call are left out.
     fn halves(&self, halves: Range<usize>) -> Vec<Pair>;
+
+    /// The same of the whole warm-up, in which nothing is compared; empty where it is not known.
+    fn warm_up(&self) -> &[Pair];
 }

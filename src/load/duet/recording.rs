@@ -66,13 +66,15 @@ struct Cell {
 }
 
 /// What was recorded since the end of the warm-up, in the half seconds of the scheduled arrivals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Recording {
     classes: Vec<String>,
     /// By half second, class and arm.
     cells: Vec<Cell>,
     seconds: u32,
+    /// The medians of the warm-up, half second by half second; never written.
+    warm_up: Vec<Pair>,
 }
 
 impl Recording {
@@ -83,7 +85,12 @@ impl Recording {
         if !(1..=MAX_CLASSES).contains(&classes.len()) || !(1..=MAX_SECONDS).contains(&seconds) {
             return Err(RecordingError::Shape);
         }
-        Ok(Self { classes, cells: vec![Cell::default(); cells], seconds })
+        Ok(Self { classes, cells: vec![Cell::default(); cells], seconds, warm_up: Vec::new() })
+    }
+
+    /// Takes over how far the ratio strayed in the warm-up, which tells the noise of the first seconds after it.
+    pub fn begin_after(&mut self, warm_up: &Self) {
+        self.warm_up = warm_up.halves(halves(0, index(warm_up.seconds)));
     }
 
     /// Books one call, in the half second that it was due in, since the end of the warm-up.
@@ -190,6 +197,10 @@ impl Evidence for Recording {
     fn halves(&self, halves: Range<usize>) -> Vec<Pair> {
         let median = |half| Some(self.block(Group::All, &(half..half + 1))?[Percentile::P50.index()]);
         halves.filter_map(median).collect()
+    }
+
+    fn warm_up(&self) -> &[Pair] {
+        &self.warm_up
     }
 }
 

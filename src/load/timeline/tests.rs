@@ -86,6 +86,15 @@ fn the_warm_up_is_kept_apart() {
 }
 
 #[test]
+fn what_was_measured_begins_after_the_warm_up_and_knows_it() {
+    let (mut timeline, pacer) = (timeline(), pacer(42, 1, 1));
+    let empty = Recording::new(vec!["read".to_owned()], SECONDS).unwrap();
+    timeline.take((0..2).flat_map(|half| [booked(half, 0, 1), booked(half, 1, 1)]).collect()).unwrap();
+    assert!(timeline.advance(&pacer) && **timeline.measured() == empty);
+    assert!(timeline.advance(&pacer) && **timeline.measured() != empty);
+}
+
+#[test]
 fn what_was_due_after_the_end_is_refused() {
     let end = (WARM_SECONDS + SECONDS) * HALVES_PER_SECOND;
     assert!(timeline().take(vec![booked(end - 1, 0, 1)]).is_ok());

@@ -118,6 +118,16 @@ fn a_doubled_latency_fails_within_five_seconds() {
 }
 
 #[test]
+fn a_calm_warm_up_lets_four_seconds_be_enough_from_the_first_one_on() {
+    let mut recording = Servers { slower: [2.0; 3], ..ALIKE }.record(5);
+    let four = 4 * HALVES_PER_SECOND;
+    assert_eq!(decide(&recording, four, &rules()).verdict, LookVerdict::Continue);
+    recording.begin_after(&ALIKE.record(10));
+    let look = decide(&recording, four, &rules());
+    assert!(look.reason.ends_with("through the last 4 s"), "{}", look.reason);
+}
+
+#[test]
 fn five_percent_of_errors_fail_within_five_seconds() {
     let look = look(&Servers { failing: [0.0, 0.05], ..ALIKE }, 5);
     assert_eq!(look.verdict, LookVerdict::Fail);

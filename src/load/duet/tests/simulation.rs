@@ -30,6 +30,7 @@ const BIAS: [f64; 3] = [0.012, 0.008, 0.012];
 const STAYS: f64 = 0.8;
 /// 85, 10 and 5 % of the calls.
 const CLASSES: [f64; 3] = [0.85, 0.10, 0.05];
+const WARM_UP_SECONDS: usize = 10;
 const GROUPS: usize = CLASSES.len() + 1;
 
 /// What is simulated.
@@ -73,6 +74,7 @@ pub(super) struct Simulated {
     seconds: Vec<[(Block, [Calls; 2]); GROUPS]>,
     /// The medians of all statements.
     halves: Vec<Pair>,
+    warm_up: Vec<Pair>,
 }
 
 impl Simulated {
@@ -81,7 +83,7 @@ impl Simulated {
         let names = ["read", "update", "lookup"].map(str::to_owned).to_vec();
         let bias = BIAS.map(|size| world.bias * size * random.normal());
         let private = [Drift::new(&mut random), Drift::new(&mut random)];
-        Self {
+        let mut simulated = Self {
             shared: Drift::new(&mut random),
             private,
             world,
@@ -90,7 +92,12 @@ impl Simulated {
             bias,
             seconds: Vec::new(),
             halves: Vec::new(),
-        }
+            warm_up: Vec::new(),
+        };
+        simulated.extend(WARM_UP_SECONDS);
+        simulated.warm_up = std::mem::take(&mut simulated.halves);
+        simulated.seconds.clear();
+        simulated
     }
 
     fn extend(&mut self, seconds: usize) {
@@ -201,6 +208,10 @@ impl Evidence for Simulated {
 
     fn halves(&self, halves: Range<usize>) -> Vec<Pair> {
         self.halves[halves].to_vec()
+    }
+
+    fn warm_up(&self) -> &[Pair] {
+        &self.warm_up
     }
 }
 
