@@ -103,16 +103,16 @@ fn arms(report: &LoadReport) -> Markup {
         table {
             thead { tr {
                 th { "side" } th { "server" } th.n { "scheduled" } th.n { "answered" } th.n { "failed" } th.n { "timed out" } th.n { "skipped" }
-                th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" } th.n { "late p50" } th.n { "late p99" }
+                th.n { "p50" } th.n { "p95" } th.n { "p99" } th.n { "slowest" }
             } }
             tbody {
                 @for (name, arm) in &arms {
                     tr {
                         td { (name) } td { "PostgreSQL " (arm.server_version) } td.n { (arm.scheduled) } td.n { (arm.ok) } td.n { (arm.errors) }
                         td.n { (arm.timeouts) } td.n { (arm.skipped) } (latencies(&arm.latency)) td.n { (micros(arm.latency.max_us)) }
-                        td.n { (micros(arm.send_lag_p50_us)) } td.n { (micros(arm.send_lag_p99_us)) }
                     }
-                    tr { td colspan="7" { span.note { (name) ", from the sending" } } (latencies(&arm.service)) td.n { (micros(arm.service.max_us)) } td colspan="2" {} }
+                    tr { td colspan="7" { span.note { (name) ", from the sending" } } (latencies(&arm.service)) td.n { (micros(arm.service.max_us)) } }
+                    tr { td colspan="7" { span.note { (name) ", sent late by" } } td.n { (micros(arm.send_lag_p50_us)) } td {} td.n { (micros(arm.send_lag_p99_us)) } td {} }
                 }
             }
         }
@@ -131,6 +131,7 @@ fn latencies(percentiles: &Percentiles) -> Markup {
 fn known(value: Option<u64>) -> String {
     value.map_or_else(|| "–".to_owned(), micros)
 }
+
 fn figure(title: &str, svg: Option<String>, caption: &str) -> Markup {
     markup! {
         @if let Some(svg) = svg {

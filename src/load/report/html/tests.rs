@@ -79,7 +79,9 @@ fn the_page_stands_alone_and_escapes_what_others_wrote() {
         assert!(!page.contains(outside), "{outside} leads outside");
     }
     assert_eq!(page.matches("<svg").count(), 4, "a picture is missing");
-    for of_each_side in ["late p50", "late p99", "25 µs", "400 µs", "28 µs", "448 µs"] {
+    for of_each_side in
+        ["legacy, sent late by", "candidate, sent late by", "25 µs", "400 µs", "28 µs", "448 µs"]
+    {
         assert!(page.contains(of_each_side), "{of_each_side} of the lateness is missing");
     }
 }
