@@ -23,7 +23,7 @@ use k8s_openapi::{
 use kube::{ResourceExt, api::PostParams};
 
 pub use failure::JobFailure;
-pub use frame::FrameFault;
+pub use frame::{FrameFault, RESULT_MAX_BYTES};
 pub use presence::Jobs;
 
 use super::{CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Namespace};

@@ -90,15 +90,16 @@ impl Course {
         area + from.1 * (length - from.0).max(0.0)
     }
 
-    /// The same course after a warm-up in which the load comes on gradually: from a tenth of the rate that it begins with to
-    /// all of that, which the last third has. A server that can't bear the rate shows it on the way there.
+    /// The same course after a warm-up in which the load comes on gradually: from a tenth of the rate that it begins with (of a
+    /// tenth of the full rate, where that is less) to all of that, which the last third has. A server that can't bear the rate shows it on the way there.
     pub(super) fn warmed_up(self, warm_up: Duration) -> Self {
         let length = warm_up.as_secs_f64();
         if warm_up.is_zero() {
             return self;
         }
-        let share = self.points.first().map_or(1.0, |(_, share)| *share);
-        let rise = [(0.0, share * FIRST_SHARE), (length * RISE, share)];
+        // A course that begins with nothing is warmed up for all the same.
+        let share = self.points.first().map_or(1.0, |(_, share)| share.max(FIRST_SHARE));
+        let rise = [(0.0, share * FIRST_SHARE), (length * RISE, share), (length, share)];
         let later = self.points.into_iter().map(|(at, share)| (at + length, share));
         Self { points: rise.into_iter().chain(later).collect(), process: self.process }
     }
@@ -227,6 +228,7 @@ mod tests {
     #[test]
     fn a_warm_up_rises_from_a_tenth_to_what_the_course_begins_with() {
         let ramp = [point("0s", 20), point("10s", 100)];
+        let from_nothing = [point("0s", 0), point("10s", 100)];
         for (points, at, expected) in [
             (&[][..], 1, 0.2125),
             (&[], 4, 2.2),
@@ -234,6 +236,8 @@ mod tests {
             (&ramp, 4, 0.44),
             (&ramp, 6, 0.84),
             (&ramp, 16, 6.84),
+            (&from_nothing, 4, 0.22),
+            (&from_nothing, 16, 5.42),
         ] {
             let course = Course::new(points, ArrivalProcess::Fixed).unwrap();
             let area = course.warmed_up(Duration::from_secs(6)).area(Duration::from_secs(at));

@@ -153,11 +153,13 @@ fn is_trouble(stop: &Stop, look: Option<&Look>) -> bool {
 
 /// Whether legacy has been too slow for too long, with the second that was completed last.
 fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardStop> {
-    let p95 = |recording: &Recording, from, to, least| {
+    let figures = |recording: &Recording, from, to, least| {
         let figures = recording.figures(None, Arm::Legacy, from, to);
-        // Where that many failed, it was as slow as can be.
-        let is_told = figures.ok + figures.failed >= least;
-        is_told.then(|| figures.p95_us.unwrap_or(u64::MAX))
+        (figures.ok + figures.failed >= least).then_some(figures.p95_us)
+    };
+    // Where that many failed, it was as slow as can be.
+    let p95 = |recording: &Recording, from, to, least| {
+        figures(recording, from, to, least).map(|p95_us| p95_us.unwrap_or(u64::MAX))
     };
     let (warm, measured) = (timeline.warm(), timeline.measured_seconds());
     let (recording, second) = match timeline.warm_up() {
@@ -168,7 +170,8 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     let seen = (1..=LEGACY_SECONDS_MAX)
         .take_while(|length| *length <= second)
         .find_map(|length| p95(recording, second - length, second, MIN_CALLS));
-    let of_warm_up = || timeline.warm_up().and_then(|recording| p95(recording, 0, warm, MIN_CALLS));
+    // Where that many failed there is nothing to hold against what comes later.
+    let of_warm_up = || timeline.warm_up().and_then(|recording| figures(recording, 0, warm, MIN_CALLS)?);
     // The load comes on gradually: in the first part of the warm-up it is light.
     match (measured, of_warm_up()) {
         (0, Some(light)) if warm >= timeline.warm_seconds().div_ceil(LIGHT_PART) => {

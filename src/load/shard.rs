@@ -2,7 +2,7 @@
 //!
 //! Every process draws the same schedule and carries out its part of it, from the same moment on. Decides whether what
 //! they hand over belongs together; merges counts, histograms and the seconds of recordings, never percentiles. Judges
-//! nothing before all of it is there: then the looks are taken one after the other, as they would have been meanwhile.
+//! nothing before all of it is there: then the looks are taken one after the other, from the end of the warm-up on.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -41,6 +41,23 @@ pub struct Order {
     pub legacy: Option<TlsSettings>,
     /// How the candidate's is.
     pub candidate: TlsSettings,
+}
+
+/// What a process hands over takes at most so many bytes for each call, for each cell of its recording that has one, and
+/// for all the rest.
+const CALL_BYTES: u64 = 4;
+const CELL_BYTES: u64 = 24;
+const OTHER_BYTES: u64 = 64 << 10;
+
+/// Most bytes that one of `count` processes hands over of a load on so many servers; its calls come by chance.
+#[must_use]
+pub fn most_bytes(spec: &LoadSpec, servers: u64, count: u32) -> usize {
+    let classes = spec.traffic.statements.len() + spec.traffic.scripts.len();
+    let seconds = spec.longest().as_secs() + 1;
+    let calls = u64::from(spec.rate).saturating_mul(seconds) / u64::from(count.max(1));
+    let cells = seconds * u64::from(HALVES_PER_SECOND) * servers * u64::try_from(classes).unwrap_or(u64::MAX);
+    let bytes = calls.saturating_mul(CALL_BYTES) + cells.min(calls).saturating_mul(CELL_BYTES) + OTHER_BYTES;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// What a process hands over.

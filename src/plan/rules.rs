@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Fault, duration};
 use crate::{
-    api::{DatabaseRolloutSpec, LatencyLimits, Load, LoadMode, Prerequisite, SecretKeyReference, Stage},
+    api::{
+        ArrivalProcess, DatabaseRolloutSpec, LatencyLimits, Load, LoadMode, Prerequisite, SecretKeyReference,
+        Stage,
+    },
     load::{self, Course, ErrorLimit},
 };
 
@@ -182,7 +185,7 @@ fn failures_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mut V
     let limit = ErrorLimit::parse(&load.max_error_percent);
     let needed = limit.map_or(0, ErrorLimit::statements_needed);
     let arrivals = expected_arrivals(load);
-    if likely_least(arrivals) < f64::from(u32::try_from(needed).unwrap_or(u32::MAX)) {
+    if likely_least(load, arrivals).round() < f64::from(u32::try_from(needed).unwrap_or(u32::MAX)) {
         faults.push(Fault::new(
             "TooFewSamples",
             format!(
@@ -207,7 +210,7 @@ fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mu
         }
         let needed = SAMPLES_BEYOND_PERCENTILE / (1.0 - quantile);
         let arrivals = expected_arrivals(load);
-        if likely_least(arrivals) < needed.round() {
+        if likely_least(load, arrivals) < needed.round() {
             faults.push(Fault::new(
                 "TooFewSamples",
                 format!(
@@ -220,9 +223,10 @@ fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mu
 }
 
 /// Arrivals come by chance, and the coin of a duet is one more: fewer than this come in one load of fifty (two standard
-/// deviations of a Poisson count).
-fn likely_least(arrivals: f64) -> f64 {
-    arrivals - 2.0 * arrivals.sqrt()
+/// deviations of a Poisson count). At fixed intervals on the candidate alone nothing is left to chance.
+fn likely_least(load: &Load, arrivals: f64) -> f64 {
+    let is_certain = load.mode == LoadMode::Candidate && load.arrivals == ArrivalProcess::Fixed;
+    if is_certain { arrivals } else { arrivals - 2.0 * arrivals.sqrt() }
 }
 
 fn expected_arrivals(load: &Load) -> f64 {

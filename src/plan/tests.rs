@@ -121,6 +121,15 @@ fn a_percentile_needs_samples_enough() {
     assert_eq!(reasons(&bad), ["TooFewSamples"]);
     stage(&mut bad, "a").load = Some(load(107, "{p99: 10ms}"));
     assert!(build("shop", &bad).is_ok());
+    let fixed = |rate: i32| {
+        yaml(&format!(
+            "{{mode: Candidate, arrivals: Fixed, traffic: t, rate: {rate}, duration: 10s, connections: 1, maxErrorPercent: '10', maxLatency: {{p99: 10ms}}}}"
+        ))
+    };
+    stage(&mut bad, "a").load = Some(fixed(99));
+    assert_eq!(reasons(&bad), ["TooFewSamples"]);
+    stage(&mut bad, "a").load = Some(fixed(100));
+    assert!(build("shop", &bad).is_ok(), "nothing is left to chance");
     stage(&mut bad, "a").load = Some(load(19, "{p50: 1ms, p95: 10ms}"));
     assert_eq!(reasons(&bad), ["TooFewSamples"], "p50 has enough, p95 has not");
     stage(&mut bad, "a").load = Some(yaml(

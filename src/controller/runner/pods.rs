@@ -7,19 +7,19 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     api::{Configuration, Load, LoadMode, SecretKeyReference},
-    cluster::{Snapshot, job::JobRequest},
+    cluster::{
+        Snapshot,
+        job::{JobRequest, RESULT_MAX_BYTES},
+    },
     engine::AttemptId,
     load::{
         LoadSpec,
-        shard::{CANDIDATE, LEGACY, ORDER, Order},
+        shard::{CANDIDATE, LEGACY, ORDER, Order, most_bytes},
     },
 };
 
 /// What pods may take beyond their schedule: connections that are opened late, calls in flight, and the end.
 const BEYOND_SCHEDULE: Duration = Duration::from_secs(60);
-
-/// Most calls of a pod: what it hands over takes some three bytes for each, and may take 4 MiB.
-const CALLS_MAX: u64 = 1_200_000;
 
 /// The pods that carry `load` out, of which `spec` is what was made.
 pub(super) fn request(
@@ -41,10 +41,10 @@ pub(super) fn request(
         legacy: legacy.map(tls),
         candidate: tls(candidate),
     };
-    let calls = u64::from(spec.rate).saturating_mul(spec.longest().as_secs()) / u64::from(count);
-    if calls > CALLS_MAX {
+    let bytes = most_bytes(spec, if legacy.is_some() { 2 } else { 1 }, count);
+    if bytes > RESULT_MAX_BYTES {
         return Err(format!(
-            "each of {count} pods would have {calls} calls to hand over, and can {CALLS_MAX}: raise parallelism, or lower rate or duration"
+            "each of {count} pods might have {bytes} bytes to hand over, and can {RESULT_MAX_BYTES}: raise parallelism, or lower rate or duration"
         ));
     }
     let mut request = JobRequest {

@@ -105,15 +105,10 @@ pub(super) fn told(step: &mut Step<'_, '_>, mut load: LoadResult, limits: Latenc
     load
 }
 
-/// A load that neither passed nor failed: which of the two that was, why, and what may help beside what the reason names.
+/// A load that neither passed nor failed: which of the two that was, and its reason, which says what may help.
 pub(super) fn without_verdict(load: &LoadResult) -> String {
-    let message = &load.message;
-    if load.verdict != Verdict::Inconclusive {
-        return format!("load: error: {message}");
-    }
-    format!(
-        "load: inconclusive: {message}; a longer duration or maxDuration, a higher rate, or limits in maxLatency may tell more"
-    )
+    let which = if load.verdict == Verdict::Inconclusive { "inconclusive" } else { "error" };
+    format!("load: {which}: {}", load.message)
 }
 
 fn evidence_complete(step: &mut Step<'_, '_>) {

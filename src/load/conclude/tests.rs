@@ -11,6 +11,7 @@ fn look(verdict: LookVerdict, shared: bool, seconds: u32) -> Look {
         seconds,
         comparisons: vec![],
         noise: Noise { correlation: Some([correlation; 2]), ..Noise::default() },
+        is_worse_as_a_whole: false,
         alpha_spent: 0.0,
     }
 }
@@ -48,6 +49,15 @@ fn limits_carry_the_gate_only_where_noise_is_private_and_there_is_one_for_the_ta
         assert_eq!(concluded(Verdict::Pass, Some(&open), limits).0, expected, "{shared} {limits:?}");
         assert_eq!(concluded(Verdict::Inconclusive, Some(&open), limits).0, Verdict::Inconclusive);
     }
+}
+
+#[test]
+fn limits_do_not_carry_the_gate_for_a_tail_that_is_worse_over_the_whole_of_it() {
+    let open = look(LookVerdict::Inconclusive, false, 240);
+    let pauses = Look { is_worse_as_a_whole: true, reason: "pauses now and then".to_owned(), ..open };
+    let (verdict, message) = concluded(Verdict::Pass, Some(&pauses), LIMITS);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(message.contains("pauses now and then"), "{message}");
 }
 
 fn class_median(standing: Standing, ratio: Option<f64>) -> Comparison {

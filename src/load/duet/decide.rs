@@ -203,6 +203,7 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
         seconds: elapsed_seconds,
         comparisons,
         noise: judged.noise,
+        is_worse_as_a_whole: matches!(judged.cause, Cause::Whole(_)),
         alpha_spent: rules.alpha_spent(elapsed_seconds),
     }
 }

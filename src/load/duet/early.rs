@@ -72,7 +72,8 @@ pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option
 
 fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> Option<String> {
     let differences = |range| evidence.halves(range).into_iter().map(Pair::difference).collect::<Vec<_>>();
-    let recent = differences(halves.saturating_sub(LONGEST * HALVES)..halves);
+    // At a low rate many a half second has no call on one side.
+    let recent = differences(halves.saturating_sub(2 * LONGEST * HALVES)..halves);
     let last = |seconds: &usize| recent.get(recent.len().checked_sub(seconds * HALVES)?..);
     let slow: Vec<_> = windows.iter().filter_map(last).filter(|last| is_slow(last)).collect();
     if slow.is_empty() {

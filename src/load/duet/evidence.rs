@@ -127,7 +127,7 @@ pub(super) fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// What was measured, second by second.
+/// What was measured, by seconds, and by halves of them.
 pub(super) trait Evidence {
     /// The names of the classes of statements.
     fn classes(&self) -> &[String];

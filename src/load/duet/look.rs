@@ -98,6 +98,8 @@ pub struct Look {
     pub comparisons: Vec<Comparison>,
     /// Of all statements together.
     pub noise: Noise,
+    /// Whether the tail is worse over the whole of it, though no comparison by blocks is: then nothing else carries the gate.
+    pub is_worse_as_a_whole: bool,
     /// Of the chance of a false `Fail`, so far.
     pub alpha_spent: f64,
 }

@@ -2,6 +2,8 @@ use super::*;
 use crate::load::{books::Booked, duet::Ended, spec::Guard};
 
 const WARM_UP: u32 = 10;
+/// In place of a latency.
+const FAILED: u64 = 0;
 
 /// The second since the end of the warm-up, from 1, in which a legacy of so many calls a second ends the load; `latency_ms` is
 /// that of each second, the warm-up's first.
@@ -17,7 +19,7 @@ fn ends_in(bound: Option<Duration>, calls_per_second: u32, latency_ms: &[u64]) -
             half: second * 2,
             class: 0,
             lane: 0,
-            ended: Ended::Answered(Duration::from_millis(*ms)),
+            ended: if *ms == FAILED { Ended::Failed } else { Ended::Answered(Duration::from_millis(*ms)) },
         };
         timeline.take(vec![call; calls_per_second.try_into().unwrap()]).unwrap();
         assert!(timeline.advance(&pacer) && timeline.advance(&pacer));
@@ -31,6 +33,12 @@ fn a_legacy_that_can_not_bear_the_rate_ends_the_load_before_all_of_it_is_there()
     assert_eq!(ends_in(None, 20, &[rising.clone(), vec![260; 10]].concat()), Some(0), "in the warm-up");
     let bearable = [rising.iter().map(|ms| ms.min(&190)).copied().collect(), vec![190; 10]].concat();
     assert_eq!(ends_in(None, 20, &bearable), None);
+}
+
+#[test]
+fn a_legacy_that_fails_while_the_load_is_light_is_watched_all_the_same() {
+    let failing = [vec![FAILED; 4], vec![30; 6], vec![310; 10]].concat();
+    assert_eq!(ends_in(None, 20, &failing), Some(5), "by the least bound");
 }
 
 fn warm_up_and(seconds: &[(usize, u64)]) -> Vec<u64> {

