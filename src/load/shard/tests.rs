@@ -127,15 +127,16 @@ fn parts_that_do_not_belong_together_are_refused() {
 
 #[test]
 fn what_is_handed_over_is_no_longer_than_what_was_reckoned_with() {
+    const SECONDS: u32 = 900;
     let traffic = fixtures::traffic(&[(1, vec![]), (1, vec![]), (1, vec![])]);
     // Cells of few calls are the dearest.
-    for per_cell in [1_u64, 2, 40] {
-        let load = format!("{{traffic: t, rate: {}, duration: 60s, connections: 2}}", 12 * per_cell);
+    for per_cell in [1_u64, 2, 20] {
+        let load = format!("{{traffic: t, rate: {}, duration: {SECONDS}s, connections: 2}}", 12 * per_cell);
         let load: Load = serde_saphyr::from_str(&load).unwrap();
         let spec = LoadSpec::from_load(&load, &traffic, SEED).unwrap();
         let names = ["select", "update", "lookup"].map(str::to_owned).to_vec();
-        let mut recording = Recording::new(names, 60).unwrap();
-        for half in 0..60 * HALVES_PER_SECOND {
+        let mut recording = Recording::new(names, SECONDS).unwrap();
+        for half in 0..SECONDS * HALVES_PER_SECOND {
             for (class, arm) in (0..3).flat_map(|class| [(class, Arm::Legacy), (class, Arm::Candidate)]) {
                 for call in 0..per_cell {
                     // As far apart as latencies are: of the widest gaps there can only be a few.
