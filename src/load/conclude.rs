@@ -95,12 +95,9 @@ fn too_short(parts: &Parts<'_>, relative: &str) -> String {
 /// Whether the absolute limits are all that can be gone by, and the spec has one for the tail. They are of all statements
 /// together, so every class must look well by itself, as far as its median can tell.
 fn limits_carry(parts: &Parts<'_>) -> bool {
-    let is_noise_private = parts.look.and_then(Look::noise_shared) == Some(false);
-    if parts.look.is_some_and(|look| look.is_worse_as_a_whole) {
-        return false;
-    }
+    let is_open_for_noise = |look: &Look| look.noise_shared() == Some(false) && !look.is_worse_as_a_whole;
     let has_tail = parts.latency_limits.p95.is_some() || parts.latency_limits.p99.is_some();
-    is_noise_private && has_tail && parts.comparisons.iter().all(looks_well)
+    parts.look.is_some_and(is_open_for_noise) && has_tail && parts.comparisons.iter().all(looks_well)
 }
 
 /// Not shown to be worse, and not likely to be.

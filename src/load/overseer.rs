@@ -173,12 +173,13 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     // Where that many failed there is nothing to hold against what comes later.
     let of_warm_up = || timeline.warm_up().and_then(|recording| figures(recording, 0, warm, MIN_CALLS)?);
     // The load comes on gradually: in the first part of the warm-up it is light.
-    match (measured, of_warm_up()) {
-        (0, Some(light)) if warm >= timeline.warm_seconds().div_ceil(LIGHT_PART) => {
-            legacy.compared_with(Some(light));
-        }
-        (1, warm_up) => legacy.compared_with(warm_up),
-        _ => {}
+    if measured == 1 {
+        legacy.compared_with(of_warm_up());
+    } else if measured == 0
+        && warm >= timeline.warm_seconds().div_ceil(LIGHT_PART)
+        && let Some(light) = of_warm_up()
+    {
+        legacy.compared_with(Some(light));
     }
     legacy.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
 }

@@ -102,6 +102,18 @@ impl Pacer {
         self.shared.handed.get(half).into_iter().flatten().map(|count| count.load(Ordering::Acquire))
     }
 
+    /// Arrivals that were due since the beginning of a half second, so far, by lane.
+    pub(super) fn handed_since(&self, first: u32) -> Vec<u64> {
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let mut all = vec![0; self.shared.refused.len()];
+        for half in self.shared.handed.iter().skip(first) {
+            for (sum, count) in all.iter_mut().zip(half) {
+                *sum += u64::from(count.load(Ordering::Acquire));
+            }
+        }
+        all
+    }
+
     /// Those of all arrivals of a lane that its queue had no room for; the first ends the schedule.
     pub(super) fn refused(&self, lane: usize) -> u64 {
         self.shared.refused.get(lane).map_or(0, |refused| refused.load(Ordering::Acquire))

@@ -53,13 +53,10 @@ pub(super) struct Teller {
 
 impl Teller {
     pub(super) fn tell(&self, run: &Run, pacer: &Pacer) -> LoadProgress {
-        let first = u32::try_from(self.warm_up.as_secs()).unwrap_or(u32::MAX);
-        let end = first + u32::try_from(self.duration.as_secs() + 1).unwrap_or(u32::MAX / 4);
+        let first =
+            u32::try_from(self.warm_up.as_secs()).unwrap_or(u32::MAX).saturating_mul(HALVES_PER_SECOND);
         let mut told = LoadProgress {
-            scheduled: (first * HALVES_PER_SECOND..end * HALVES_PER_SECOND)
-                .flat_map(|half| pacer.handed(half))
-                .map(u64::from)
-                .sum(),
+            scheduled: pacer.handed_since(first).into_iter().sum(),
             elapsed: run.start.elapsed().saturating_sub(self.warm_up).min(self.duration),
             duration: self.duration,
             ..LoadProgress::default()

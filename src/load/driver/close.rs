@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{NotRun, seconds};
+use super::NotRun;
 use crate::load::{
     LoadSpec,
     duet::HALVES_PER_SECOND,
@@ -71,11 +71,9 @@ impl Over<'_> {
         if self.pacer.halves() >= first {
             skipped += self.pacer.refused(lane.index);
         }
-        let end = first + seconds(self.spec.longest()) * HALVES_PER_SECOND;
-        let handed = |half| u64::from(self.pacer.handed(half).nth(lane.index).unwrap_or(0));
         LaneTaken {
             arm: lane.arm,
-            scheduled: (first..end).map(handed).sum(),
+            scheduled: self.pacer.handed_since(first)[lane.index],
             skipped,
             tally: self.run.books().tallies[lane.index].clone(),
         }

@@ -39,11 +39,9 @@ pub fn gross_failures(recording: &Recording, seconds: u32) -> Option<String> {
 pub fn compare(recording: &Recording, seconds: u32, rules: &Rules) -> Vec<Comparison> {
     let length = usize::try_from(seconds).unwrap_or(usize::MAX);
     let look = rules.last_look();
-    let (noise, paired) = pair(recording, length);
+    let (_, paired) = pair(recording, length);
     let standings = standings(recording, &paired, length, look, rules);
-    let judged =
-        Judged { verdict: LookVerdict::Continue, cause: Cause::Look(Some(look)), noise, paired, standings };
-    compare_all(recording, &judged, length, look, rules)
+    compare_all(recording, &paired, &standings, length, look, rules)
 }
 
 /// A verdict and what it came from.
@@ -59,8 +57,8 @@ pub(super) struct Judged {
 enum Cause {
     Gross(String),
     Bet(Bet),
-    /// No comparison is open, and the whole of it is worse all the same.
-    Whole(String),
+    /// At the look with that number no comparison is open, and the whole of it is worse all the same.
+    Whole(usize, String),
     /// The look with that number; none is due yet where there is none.
     Look(Option<usize>),
 }
@@ -92,7 +90,7 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
             && let Some(told) = worse_as_a_whole(evidence, &judged.paired, seconds, rules)
         {
             judged.verdict = if is_last { LookVerdict::Inconclusive } else { LookVerdict::Continue };
-            judged.cause = Cause::Whole(told);
+            judged.cause = Cause::Whole(look, told);
         }
     }
     if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
@@ -187,12 +185,13 @@ fn hinders(comparison: &Comparison) -> bool {
 fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
     let comparisons = match judged.cause {
-        Cause::Look(Some(look)) => compare_all(evidence, judged, seconds, look, rules),
-        Cause::Whole(_) => compare_all(evidence, judged, seconds, rules.last_look(), rules),
+        Cause::Look(Some(look)) | Cause::Whole(look, _) => {
+            compare_all(evidence, &judged.paired, &judged.standings, seconds, look, rules)
+        }
         _ => Vec::new(),
     };
     let reason = match &judged.cause {
-        Cause::Gross(told) | Cause::Whole(told) => told.clone(),
+        Cause::Gross(told) | Cause::Whole(_, told) => told.clone(),
         Cause::Bet(bet) => bet.told(evidence.classes(), rules),
         Cause::Look(None) => "the next look has not come yet".to_owned(),
         Cause::Look(Some(_)) => why(judged, &comparisons),
@@ -203,7 +202,7 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
         seconds: elapsed_seconds,
         comparisons,
         noise: judged.noise,
-        is_worse_as_a_whole: matches!(judged.cause, Cause::Whole(_)),
+        is_worse_as_a_whole: matches!(judged.cause, Cause::Whole(..)),
         alpha_spent: rules.alpha_spent(elapsed_seconds),
     }
 }
@@ -211,18 +210,18 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
 /// Every comparison; what failed first, then what is open.
 fn compare_all(
     evidence: &impl Evidence,
-    judged: &Judged,
+    paired: &[Paired],
+    standings: &[Standing],
     seconds: usize,
     look: usize,
     rules: &Rules,
 ) -> Vec<Comparison> {
     let classes = evidence.classes();
-    let latencies = judged
-        .paired
+    let latencies = paired
         .iter()
-        .zip(&judged.standings)
+        .zip(standings)
         .map(|(paired, standing)| compare::latency(paired, *standing, look, rules, classes));
-    let groups = groups(classes.len()).into_iter().zip(&judged.standings[judged.paired.len()..]);
+    let groups = groups(classes.len()).into_iter().zip(&standings[paired.len()..]);
     let failures =
         groups.map(|(group, standing)| Counted::of(evidence, group, seconds).told(*standing, classes));
     let mut all: Vec<_> = latencies.chain(failures).collect();
