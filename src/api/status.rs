@@ -220,6 +220,10 @@ pub struct StageRecord {
     /// Attempts in a row that ended `Inconclusive` or `Error`.
     #[serde(skip_serializing_if = "is_zero")]
     pub setbacks: i64,
+    /// Loads in a row that ended `Inconclusive`, of those before the promotion or of those while it soaks. The tries of a load
+    /// share one chance of a false `Pass`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub inconclusive_loads: i64,
     /// When the attempt began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,

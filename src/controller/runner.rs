@@ -231,7 +231,7 @@ fn stage_load(
     };
     let spec = LoadSpec::from_load(load, traffic(spec, &load.traffic)?, seed(snapshot, id))
         .map_err(|error| error.to_string())?;
-    let spec = LoadSpec { try_number: Some(setbacks(snapshot, id.stage())), ..spec };
+    let spec = LoadSpec { try_number: Some(tries(snapshot, id.stage())), ..spec };
     let pods = (load.parallelism > 1).then(|| pods::request(load, &spec, snapshot, id));
     Ok(PreparedLoad { place, spec: spec.into(), targets, pods: pods.transpose()?.map(Box::new) })
 }
@@ -261,11 +261,11 @@ fn baseline_load(
         .map_err(|error| error.to_string())
 }
 
-/// How often the stage was tried already since it last had a verdict.
-fn setbacks(snapshot: &Snapshot, stage: &str) -> usize {
+/// How many of the stage's loads in a row had no verdict before this one.
+fn tries(snapshot: &Snapshot, stage: &str) -> usize {
     let mut stages = snapshot.rollout().status.iter().flat_map(|status| &status.recorded.stages);
     let record = stages.find(|record| record.name == stage);
-    record.map_or(0, |record| usize::try_from(record.setbacks).unwrap_or(0))
+    record.map_or(0, |record| usize::try_from(record.inconclusive_loads).unwrap_or(0))
 }
 
 /// Every attempt has a schedule of its own, and the status tells its seed.

@@ -195,18 +195,23 @@ pub(super) fn begin_run(pass: &mut Pass<'_>) {
     }
 }
 
-/// Back to waiting, keeping what must survive: the name, the attempts counted, whether it is promoted.
+/// Back to waiting, keeping what must survive.
 pub(super) fn reset(stage: &mut StageRecord) {
-    *stage = StageRecord {
-        name: std::mem::take(&mut stage.name),
+    *stage = waiting_again(std::mem::take(stage));
+}
+
+/// What survives: the name, the attempts counted, whether it is promoted.
+pub(super) fn waiting_again(stage: StageRecord) -> StageRecord {
+    StageRecord {
+        name: stage.name,
         attempt: stage.attempt,
         soak_attempt: stage.soak_attempt,
         soak_load_attempt: stage.soak_load_attempt,
-        promoted_at: stage.promoted_at.take(),
+        promoted_at: stage.promoted_at,
         writes: stage.writes,
-        bindings: std::mem::take(&mut stage.bindings),
+        bindings: stage.bindings,
         ..StageRecord::default()
-    };
+    }
 }
 
 /// What does not hold or does not exist yet. Only before anything is touched: later each stage waits for its own.

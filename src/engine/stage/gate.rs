@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{Step, promote, start_attempt};
 use crate::{
-    api::{CheckResult, LoadResult, StagePhase, Verdict},
+    api::{LoadResult, StagePhase, StageRecord, Verdict},
     engine::{
-        evidence,
+        admission, evidence,
         model::AttemptScope,
         pass::{ATTEMPT_POLL, AttemptView, SETBACKS_MAX, sentences, worst},
         reasons,
@@ -23,16 +23,20 @@ const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(30 * 60);
 pub(super) fn start_checks(step: &mut Step<'_, '_>, digest: String) {
     let name = step.stage.name.clone();
     let number = step.record().attempt + 1;
-    let setbacks = step.record().setbacks;
+    let tried = step.record();
+    // Another question is asked anew.
+    let (setbacks, inconclusive_loads) =
+        if tried.digest == digest { (tried.setbacks, tried.inconclusive_loads) } else { (0, 0) };
     if !start_attempt(step, AttemptScope::Checks(name.clone()), number, digest.clone(), None) {
         return;
     }
     let now = step.pass.now();
     let record = step.record();
-    crate::engine::admission::reset(record);
+    admission::reset(record);
     record.phase = StagePhase::Checking;
     record.attempt = number;
     record.setbacks = setbacks;
+    record.inconclusive_loads = inconclusive_loads;
     record.digest = digest;
     record.started_at = Some(now);
     record.message = format!("attempt {number}: its checks run");
@@ -82,6 +86,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     let load = told(step, report.load.unwrap_or_default(), step.stage.load_limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
     let open = without_verdict(&load);
+    count_try(step.record(), verdict);
     step.record().load = Some(load);
     match verdict {
         Verdict::Fail => step.fail(reasons::LOAD_FAILED, &message),
@@ -90,6 +95,15 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
             evidence_complete(step);
         }
         Verdict::Inconclusive | Verdict::Error => setback(step, &open),
+    }
+}
+
+/// A load that could have passed and did not is one of its tries. One that could not be put on looked at nothing.
+pub(super) fn count_try(record: &mut StageRecord, verdict: Verdict) {
+    match verdict {
+        Verdict::Inconclusive => record.inconclusive_loads += 1,
+        Verdict::Pass | Verdict::Warn => record.inconclusive_loads = 0,
+        Verdict::Fail | Verdict::Error => {}
     }
 }
 
@@ -198,12 +212,16 @@ fn setback(step: &mut Step<'_, '_>, message: &str) {
     );
     let record = step.record();
     // What there was stays to be seen until the next attempt begins.
-    let (checks, load): (Vec<CheckResult>, _) = (std::mem::take(&mut record.checks), record.load.take());
-    crate::engine::admission::reset(record);
-    record.checks = checks;
-    record.load = load;
-    record.setbacks = setbacks;
-    record.retry_at = Some(retry_at.clone());
-    record.message = format!("no verdict, tried again soon: {message}");
+    let tried = std::mem::take(record);
+    *record = StageRecord {
+        setbacks,
+        inconclusive_loads: tried.inconclusive_loads,
+        digest: tried.digest.clone(),
+        checks: tried.checks.clone(),
+        load: tried.load.clone(),
+        retry_at: Some(retry_at.clone()),
+        message: format!("no verdict, tried again soon: {message}"),
+        ..admission::waiting_again(tried)
+    };
     step.pass.look_again_at(retry_at.0);
 }

@@ -89,6 +89,8 @@ fn restart_watch(step: &mut Step<'_, '_>) {
     record.soak_attempt += 1;
     record.soak_load_attempt += 1;
     record.soak_load = None;
+    record.setbacks = 0;
+    record.inconclusive_loads = 0;
     record.soak_started_at = Some(now);
     step.pass.look_again(Duration::ZERO);
 }

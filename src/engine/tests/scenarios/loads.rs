@@ -105,6 +105,57 @@ fn there_are_as_many_tries_as_the_chance_of_a_false_pass_is_divided_between() {
     assert_eq!(usize::try_from(crate::engine::pass::SETBACKS_MAX), Ok(crate::load::duet::TRIES));
 }
 
+/// Stage `a` after `count` loads without a verdict, waiting for the next one.
+fn inconclusive(count: usize) -> World {
+    let mut world = World::new(DIAMOND);
+    let load = AttemptScope::Load("a".to_owned());
+    world.verdicts.insert(load.clone(), Verdict::Inconclusive);
+    for _ in 0..count {
+        world.run_until_stage("a", StagePhase::Loading);
+        world.settle();
+        finish(&mut world, &load);
+    }
+    assert_eq!(world.stage_phase("a"), StagePhase::Waiting);
+    world
+}
+
+fn a(world: &World) -> StageRecord {
+    world.record_of("a").cloned().expect("a")
+}
+
+#[test]
+fn a_check_without_a_verdict_uses_up_none_of_a_loads_tries() {
+    let mut world = World::new(DIAMOND);
+    world.verdicts.insert(checks("a"), Verdict::Inconclusive);
+    world.run_until_stage("a", StagePhase::Checking);
+    world.settle();
+    finish(&mut world, &checks("a"));
+    assert_eq!((a(&world).setbacks, a(&world).inconclusive_loads), (1, 0));
+    world.verdicts.clear();
+    world.verdicts.insert(AttemptScope::Load("a".to_owned()), Verdict::Error);
+    world.run_until_stage("a", StagePhase::Loading);
+    world.settle();
+    finish(&mut world, &AttemptScope::Load("a".to_owned()));
+    assert_eq!((a(&world).setbacks, a(&world).inconclusive_loads), (2, 0), "nothing was looked at");
+    let mut world = inconclusive(2);
+    world.run_until_stage("a", StagePhase::Loading);
+    assert_eq!((a(&world).setbacks, a(&world).inconclusive_loads), (2, 2));
+    world.verdicts.clear();
+    world.run_until_stage("a", StagePhase::Done);
+    assert_eq!((a(&world).setbacks, a(&world).inconclusive_loads), (0, 0));
+}
+
+#[test]
+fn an_edit_while_a_stage_waits_for_its_next_try_gives_it_all_of_them_again() {
+    let mut world = inconclusive(2);
+    let stage = world.spec.stages.iter_mut().find(|stage| stage.name == "a").expect("a");
+    stage.load.as_mut().expect("it has one").rate += 1;
+    world.run_until_stage("a", StagePhase::Loading);
+    assert_eq!((a(&world).setbacks, a(&world).inconclusive_loads), (0, 0));
+    world.run_until(Phase::RolledBack);
+    assert_eq!(effects_of(&world, "start load").len(), 2 + 3);
+}
+
 #[test]
 fn an_inconclusive_load_of_a_soak_holds_where_the_spec_says_so() {
     let mut world = World::new(DIAMOND);
