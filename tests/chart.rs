@@ -243,7 +243,7 @@ async fn load_in_pods_needs_no_right_that_the_chart_does_not_give() {
         resources: None,
         deadline: Duration::from_secs(60),
     };
-    assert_eq!(jobs.run_indexed(&namespace, &request).await.unwrap(), [b"result"]);
+    assert_eq!(jobs.run_indexed(&namespace, &request, &|_| {}).await.unwrap(), [b"result"]);
     jobs.remove_leftovers(&namespace.client, std::slice::from_ref(&namespace.name)).await;
 
     // Why pods are missing is to be told, too.
@@ -256,7 +256,7 @@ async fn load_in_pods_needs_no_right_that_the_chart_does_not_give() {
     let waited = tokio::time::timeout(shop::PATIENCE, await_condition(shop.api(), "few", in_force)).await;
     waited.expect("it gets in force").expect("a watch");
     request.attempt.number = 2;
-    let failure = jobs.run_indexed(&namespace, &request).await.unwrap_err();
+    let failure = jobs.run_indexed(&namespace, &request, &|_| {}).await.unwrap_err();
     assert!(
         matches!(&failure, JobFailure::PodsRefused { message } if message.contains("exceeded quota: few")),
         "{failure}"

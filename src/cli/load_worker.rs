@@ -34,11 +34,14 @@ const INDEX: &str = "JOB_COMPLETION_INDEX";
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::install_tls_provider()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut out = std::io::stdout().lock();
+    let mut out = std::io::stdout();
     let done = told().and_then(|told| {
         let spec = LoadSpec { begin_at: Some(options.start_at), ..told.spec };
-        let taken = runtime.block_on(Box::pin(shard::run_share(&spec, &told.targets)));
-        Ok((spec.share.index, taken.map_err(|why| anyhow!(why))?))
+        let index = spec.share.index;
+        // Nothing depends on it: where it can't be written, neither can the result, and that is told.
+        let mut tell = |line: &str| drop(frame::write_progress(&mut out, &options.key, index, line));
+        let taken = runtime.block_on(Box::pin(shard::run_share(&spec, &told.targets, &mut tell)));
+        Ok((index, taken.map_err(|why| anyhow!(why))?))
     });
     let written = done.and_then(|(index, taken)| Ok(frame::write(&mut out, &options.key, index, &taken)?));
     if let Err(why) = written {

@@ -9,6 +9,7 @@ mod failure;
 mod follow;
 pub mod frame;
 mod judge;
+mod listen;
 mod object;
 mod output;
 mod presence;
@@ -78,7 +79,8 @@ pub struct JobRequest {
 }
 
 impl Jobs {
-    /// Runs the pods to their end: what each wrote as its result, in the order of their indexes.
+    /// Runs the pods to their end: what each wrote as its result, in the order of their indexes. Meanwhile `told` is given, now
+    /// and then, what each of them said last with [`frame::write_progress`].
     ///
     /// Dropping the future deletes the Job in the background; see [`Jobs::settle`].
     ///
@@ -88,6 +90,7 @@ impl Jobs {
         &self,
         namespace: &Namespace,
         request: &JobRequest,
+        told: &(dyn Fn(&[String]) + Sync),
     ) -> Result<Vec<Vec<u8>>, JobFailure> {
         let settings = self.settings().ok_or(JobFailure::ImageUnknown)?;
         let start_at = Timestamp::now() + START_LEAD;
@@ -97,7 +100,10 @@ impl Jobs {
             let uid = create(namespace, &object).await?;
             presence.created(uid.clone());
             let job = Followed { namespace, request, uid, name: object.name_any(), start_at };
-            let pods = job.follow().await?;
+            let pods = tokio::select! {
+                pods = job.follow() => pods?,
+                never = job.listen(told) => match never {},
+            };
             job.outputs(&pods).await
         };
         let outcome = outcome.await;

@@ -13,13 +13,13 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch},
+    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LoadProgress, LoadSpec, Targets,
+    LoadSpec, Targets,
     deal::Deal,
     duet::Arm,
     guard::{GuardError, GuardStop, LegacyLatency},
@@ -28,7 +28,7 @@ use super::{
     overseer::Overseer,
     pacer::{Due, Pacer, Plan},
     processor,
-    progress::Teller,
+    progress::{Standing, Teller},
     schedule::Schedule,
     taken::Taken,
     worker::{Lane, Run, work},
@@ -79,14 +79,14 @@ pub(super) async fn drive(
     spec: &LoadSpec,
     targets: &Targets,
     guard: impl Future<Output = GuardStop>,
-    progress: &watch::Sender<LoadProgress>,
+    told: &mut (dyn FnMut(Standing) + Send),
 ) -> Result<Taken, NotRun> {
     let sides = targets.sides();
     let model = keys::model(&spec.traffic, sides[0].1, spec.seed).await;
     let model = model.map_err(|fault| about(&sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
     refuse_writes_on_legacy(spec, &model, targets)?;
     let prepared = Prepared::new(spec, &sides, &model).await?;
-    carry_out(spec, &sides, model, prepared, guard, progress).await
+    carry_out(spec, &sides, model, prepared, guard, told).await
 }
 
 fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targets) -> Result<(), NotRun> {
@@ -125,7 +125,7 @@ async fn carry_out(
     model: SharedModel,
     prepared: Prepared,
     guard: impl Future<Output = GuardStop>,
-    progress: &watch::Sender<LoadProgress>,
+    told: &mut (dyn FnMut(Standing) + Send),
 ) -> Result<Taken, NotRun> {
     let warm_up = warm_up(spec, sides);
     let start = begin(spec)?;
@@ -157,8 +157,8 @@ async fn carry_out(
         rules: (sides.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
         legacy: guards_legacy(spec, &run.arms).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
-        progress,
         teller: Teller { warm_up, duration: spec.longest() },
+        told,
     };
     let overseen = overseer.oversee(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);

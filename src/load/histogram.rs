@@ -48,6 +48,13 @@ impl Latencies {
         self.0.saturating_record(micros.clamp(LOWEST_US, HIGHEST_US));
     }
 
+    /// The same, exact to so few digits: what it takes to write it down is bounded by them.
+    pub(super) fn coarse(&self, digits: u8) -> Result<Self, CreationError> {
+        let mut coarse = Self(Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, digits)?);
+        coarse.add(self);
+        Ok(coarse)
+    }
+
     /// Takes in what another one has recorded.
     pub(super) fn add(&mut self, other: &Self) {
         // Both have the same bounds, so nothing can fall outside.

@@ -73,6 +73,7 @@ pub use verdict::{ErrorLimit, LatencyLimitsUs};
 use driver::NotRun;
 use duet::Arm;
 use guard::Watch;
+use progress::Standing;
 use servers::Before;
 use taken::Taken;
 
@@ -117,8 +118,10 @@ pub struct LoadOutcome {
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
-    let progress = &progress;
-    let load = async move |guard: Watch| driver::drive(spec, targets, guard.watch(), progress).await;
+    let mut show = |standing: Standing| {
+        progress.send_replace(standing.shown());
+    };
+    let load = async move |guard: Watch| driver::drive(spec, targets, guard.watch(), &mut show).await;
     Box::pin(told(spec, carried_out(spec, targets, spec.connections, load))).await
 }
 

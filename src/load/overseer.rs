@@ -6,17 +6,15 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
-    LoadProgress,
     duet::{self, Arm, Look, LookVerdict, Recording, Rules},
     guard::{GuardStop, LegacyLatency, MIN_CALLS},
     pacer::Pacer,
-    progress::Teller,
+    progress::{Standing, Teller},
     taken::Stop,
     timeline::Timeline,
     worker::Run,
@@ -41,8 +39,9 @@ pub(super) struct Overseer<'a> {
     /// Of a load on legacy that has a bound for its latency.
     pub(super) legacy: Option<LegacyLatency>,
     pub(super) timeline: Timeline,
-    pub(super) progress: &'a watch::Sender<LoadProgress>,
     pub(super) teller: Teller,
+    /// Is told where the load stands, often.
+    pub(super) told: &'a mut (dyn FnMut(Standing) + Send),
 }
 
 /// What came of it.
@@ -141,8 +140,7 @@ impl Overseer<'_> {
     }
 
     fn tell(&mut self) {
-        let told = self.teller.tell(self.run, self.pacer);
-        self.progress.send_replace(told);
+        (self.told)(self.teller.stand(self.run, self.pacer));
     }
 }
 

@@ -1,9 +1,12 @@
-//! How far a load is, for people.
+//! How far a load is, for people. Percentiles are only taken of what all processes of it have counted together.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     duet::{Arm, HALVES_PER_SECOND},
+    histogram::Latencies,
     measure::Tally,
     pacer::Pacer,
     worker::Run,
@@ -45,43 +48,95 @@ pub struct ArmProgress {
     pub p99_us: Option<u64>,
 }
 
-/// Puts it together.
+/// Where it stands, as one process or several together have counted it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Standing {
+    pub(super) scheduled: u64,
+    pub(super) elapsed: Duration,
+    pub(super) duration: Duration,
+    /// Legacy first, where there are both.
+    pub(super) sides: Vec<SideStanding>,
+}
+
+/// One side's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SideStanding {
+    pub(super) arm: Arm,
+    pub(super) ok: u64,
+    pub(super) errors: u64,
+    pub(super) timeouts: u64,
+    pub(super) latency: Latencies,
+}
+
+impl Standing {
+    /// Takes in what another process of the same load has counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.scheduled += other.scheduled;
+        for (side, its) in self.sides.iter_mut().zip(&other.sides) {
+            side.ok += its.ok;
+            side.errors += its.errors;
+            side.timeouts += its.timeouts;
+            side.latency.add(&its.latency);
+        }
+    }
+
+    /// As people are told.
+    pub(super) fn shown(&self) -> LoadProgress {
+        let sum = |of: fn(&SideStanding) -> u64| self.sides.iter().map(of).sum();
+        let side = |arm| self.sides.iter().find(|side| side.arm == arm).map(SideStanding::shown);
+        LoadProgress {
+            scheduled: self.scheduled,
+            ok: sum(|side| side.ok),
+            errors: sum(|side| side.errors),
+            timeouts: sum(|side| side.timeouts),
+            elapsed: self.elapsed,
+            duration: self.duration,
+            legacy: side(Arm::Legacy),
+            candidate: side(Arm::Candidate),
+        }
+    }
+}
+
+impl SideStanding {
+    fn of(arm: Arm, tally: &Tally) -> Self {
+        let (ok, errors, timeouts) = (tally.ok, tally.errors, tally.timeouts);
+        Self { arm, ok, errors, timeouts, latency: tally.latency.clone() }
+    }
+
+    fn shown(&self) -> ArmProgress {
+        let percentile = |percent| self.latency.percentile_us(percent, self.errors);
+        ArmProgress {
+            ok: self.ok,
+            failed: self.errors + self.timeouts,
+            p50_us: percentile(50),
+            p95_us: percentile(95),
+            p99_us: percentile(99),
+        }
+    }
+}
+
+/// Finds out where a load stands.
 pub(super) struct Teller {
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
 }
 
 impl Teller {
-    pub(super) fn tell(&self, run: &Run, pacer: &Pacer) -> LoadProgress {
+    /// Percentiles are left for later: the workers wait for the books meanwhile.
+    pub(super) fn stand(&self, run: &Run, pacer: &Pacer) -> Standing {
         let first =
             u32::try_from(self.warm_up.as_secs()).unwrap_or(u32::MAX).saturating_mul(HALVES_PER_SECOND);
-        let mut told = LoadProgress {
+        let books = run.books();
+        Standing {
             scheduled: pacer.handed_since(first).into_iter().sum(),
             elapsed: run.start.elapsed().saturating_sub(self.warm_up).min(self.duration),
             duration: self.duration,
-            ..LoadProgress::default()
-        };
-        for (arm, tally) in run.arms.iter().zip(&run.books().tallies) {
-            told.ok += tally.ok;
-            told.errors += tally.errors;
-            told.timeouts += tally.timeouts;
-            let side = match arm {
-                Arm::Legacy => &mut told.legacy,
-                Arm::Candidate => &mut told.candidate,
-            };
-            *side = Some(of(tally));
+            sides: run
+                .arms
+                .iter()
+                .zip(&books.tallies)
+                .map(|(arm, tally)| SideStanding::of(*arm, tally))
+                .collect(),
         }
-        told
-    }
-}
-
-fn of(tally: &Tally) -> ArmProgress {
-    let percentile = |percent| tally.latency.percentile_us(percent, tally.errors);
-    ArmProgress {
-        ok: tally.ok,
-        failed: tally.failed(),
-        p50_us: percentile(50),
-        p95_us: percentile(95),
-        p99_us: percentile(99),
     }
 }

@@ -5,16 +5,21 @@
 //! nothing before all of it is there: then the looks are taken one after the other, from the end of the warm-up on.
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use super::{
-    LoadProgress, LoadSpec, Share, Targets,
+    LoadSpec, Share, Targets,
     driver::{self, NotRun},
     duet::{self, HALVES_PER_SECOND, LookVerdict, Rules},
     guard::Watch,
     taken::Taken,
 };
 use crate::api::{Load, TlsSettings, Traffic, Verdict};
+
+mod lines;
+
+pub use lines::together;
+
+use lines::Lines;
 
 /// The environment variable that a process is told its order in.
 pub const ORDER: &str = "CUTOVER_LOAD";
@@ -70,15 +75,21 @@ struct Written {
     taken: Taken,
 }
 
-/// Carries this process's part out: what it hands over, or why there is nothing.
+/// Carries this process's part out: what it hands over, or why there is nothing. `tell` is given a line now and then that says how
+/// far it is; [`together`] reads them.
 ///
 /// # Errors
 /// For people; holds nothing secret.
-pub async fn run_share(spec: &LoadSpec, targets: &Targets) -> Result<Vec<u8>, String> {
-    let told = |not_run: NotRun| not_run.message;
-    let guard = Watch::open(targets, &spec.guard).await.map_err(|error| told(error.into()))?;
-    let (progress, _) = watch::channel(LoadProgress::default());
-    let taken = Box::pin(driver::drive(spec, targets, guard.watch(), &progress)).await.map_err(told)?;
+pub async fn run_share(
+    spec: &LoadSpec,
+    targets: &Targets,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<u8>, String> {
+    let message = |not_run: NotRun| not_run.message;
+    let guard = Watch::open(targets, &spec.guard).await.map_err(|error| message(error.into()))?;
+    let mut lines = Lines::new(spec.longest(), tell);
+    let mut told = |standing| lines.take(&standing);
+    let taken = Box::pin(driver::drive(spec, targets, guard.watch(), &mut told)).await.map_err(message)?;
     let written = Written { format: FORMAT.to_owned(), seed: spec.seed, share: spec.share, taken };
     serde_json::to_vec(&written).map_err(|error| error.to_string())
 }

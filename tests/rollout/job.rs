@@ -263,7 +263,7 @@ async fn an_attempt_that_is_dropped_takes_its_job_and_its_pods_with_it() {
     // Dropped while its creation is on the way.
     let mut request = yard.request(STAY, 1);
     request.attempt.number = 4;
-    let cut_short = yard.jobs.run_indexed(&yard.namespace, &request);
+    let cut_short = yard.jobs.run_indexed(&yard.namespace, &request, &|_| {});
     let polled = tokio::time::timeout(Duration::from_millis(1), cut_short).await;
     assert!(polled.is_err());
     yard.close().await;
@@ -338,7 +338,7 @@ async fn the_job_goes_with_its_rollout() {
 #[tokio::test]
 async fn an_operator_that_does_not_know_its_image_says_what_to_set() {
     let yard = Yard::open("image").await;
-    let outcome = Jobs::new(None).run_indexed(&yard.namespace, &yard.request(STAY, 1)).await;
+    let outcome = Jobs::new(None).run_indexed(&yard.namespace, &yard.request(STAY, 1), &|_| {}).await;
     let told = outcome.unwrap_err().to_string();
     assert!(told.contains("--image or CUTOVER_IMAGE") && told.contains("load.parallelism to 1"), "{told}");
     yard.close().await;

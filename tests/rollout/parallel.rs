@@ -66,6 +66,12 @@ async fn pods_carry_one_schedule_out_together_and_it_is_judged_as_a_whole() {
 async fn a_duet_by_pods_compares_what_all_of_them_saw_together() {
     let shop = Shop::open("parallel-duet", &[("Deployment", "api")]).await;
     shop.roll_out(spec(&[loaded(2, json!({}))])).await;
+    let seen = |rollout: &cutover::api::DatabaseRollout| rollout.status.as_ref()?.loads.first().cloned();
+    let running = shop.until("how far it is is told", |rollout| seen(rollout).is_some()).await;
+    let progress = seen(&running).unwrap();
+    // One pod alone sends 60 a second.
+    assert!((80..160).contains(&progress.rate), "{progress:?}");
+    assert!(progress.legacy_p95_us.is_some() && progress.candidate_p95_us.is_some(), "{progress:?}");
     let (result, report) = measured(&shop).await;
     // Whether two servers on a busy machine are alike is not asked here: that it was told from both pods' calls is.
     assert_ne!(result.verdict, Verdict::Error, "{}", result.message);

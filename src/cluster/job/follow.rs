@@ -52,8 +52,7 @@ type Pods = BTreeMap<String, Pod>;
 impl Followed<'_> {
     /// Waits for its end. Gives the pods that hold the results, by index.
     pub async fn follow(&self) -> Result<Vec<String>, JobFailure> {
-        let config =
-            watcher::Config::default().labels(&format!("batch.kubernetes.io/job-name={}", self.name));
+        let config = watcher::Config::default().labels(&self.pods_selector());
         let mut events = pin!(watcher(self.namespace.api::<Pod>(), config).default_backoff());
         let end = Instant::now() + START_LEAD + self.request.deadline + BEYOND_DEADLINE;
         let mut look = interval(LOOK);
@@ -82,6 +81,10 @@ impl Followed<'_> {
                 }
             }
         }
+    }
+
+    pub(super) fn pods_selector(&self) -> String {
+        format!("batch.kubernetes.io/job-name={}", self.name)
     }
 
     /// What has been announced already is looked at together.

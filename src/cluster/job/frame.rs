@@ -12,6 +12,8 @@ use crate::{digest, text::clip};
 
 /// What every line of a result begins with.
 const MARK: &str = "cutover-result ";
+/// What a line begins with that says how far a worker is.
+const PROGRESS: &str = "cutover-progress ";
 /// Bytes of a result in one line: 8,000 characters, below what container runtimes split.
 const CHUNK_BYTES: usize = 6_000;
 /// Longest result. Kubelets begin a new log file at 10 MiB and hand out the last one alone.
@@ -65,6 +67,21 @@ pub fn write_failure(out: &mut impl io::Write, reason: &str) -> io::Result<()> {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     writeln!(out, "{MARK}failed {}", clip(&line, REASON_MAX_CHARS))?;
     out.flush()
+}
+
+/// Writes how far the worker is, in a line of its own. The result must not have been begun.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_progress(out: &mut impl io::Write, key: &str, index: u32, line: &str) -> io::Result<()> {
+    writeln!(out, "{PROGRESS}{key} {index} {line}")?;
+    out.flush()
+}
+
+/// How far the pod `index` said last that it is.
+pub(super) fn read_progress(log: &str, key: &str, index: u32) -> Option<String> {
+    let mark = format!("{PROGRESS}{key} {index} ");
+    log.lines().rev().find_map(|line| line.strip_prefix(&mark)).map(str::to_owned)
 }
 
 /// Reads the result of the pod `index` out of its log.

@@ -73,7 +73,7 @@ pub(super) fn judge(seen: &Seen) -> Judgement {
 }
 
 /// The index of a pod; `None` where it carries none.
-fn index(pod: &Pod) -> Option<u32> {
+pub(super) fn index(pod: &Pod) -> Option<u32> {
     pod.annotations().get(INDEX_ANNOTATION)?.parse().ok()
 }
 

@@ -14,7 +14,7 @@ use crate::cluster::{ClusterError, call};
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Logs that are read at the same time.
-const CONCURRENCY: usize = 4;
+pub(super) const CONCURRENCY: usize = 4;
 /// Lines of a failed pod's log in which its own words are looked for.
 const LAST_LINES: i64 = 50;
 
@@ -54,7 +54,7 @@ impl Followed<'_> {
         told.unwrap_or_else(|| "it did not say why".to_owned())
     }
 
-    async fn log(&self, pod: &str, params: &LogParams) -> Result<String, ClusterError> {
+    pub(super) async fn log(&self, pod: &str, params: &LogParams) -> Result<String, ClusterError> {
         call(format!("read the log of Pod/{pod}"), self.namespace.api::<Pod>().logs(pod, params)).await
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     checks::{self, CheckReport, Progress},
     cluster::Reports,
     engine::Report,
-    load::{self, LoadOutcome, LoadProgress},
+    load::{self, LoadOutcome, LoadProgress, shard},
     text::clip,
 };
 
@@ -99,8 +99,13 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
     let LoadOutcome { mut result, report } = match &load.pods {
         None => Box::pin(load::run(&load.spec, &load.targets, progress)).await,
         Some(pods) => {
+            let told = |lines: &[String]| {
+                if let Some(all) = shard::together(lines) {
+                    progress.send_replace(all);
+                }
+            };
             let parts = async {
-                let parts = place.jobs.run_indexed(place.namespace, pods).await;
+                let parts = place.jobs.run_indexed(place.namespace, pods, &told).await;
                 parts.map_err(|failure| failure.to_string())
             };
             let processes = usize::try_from(pods.parallelism).unwrap_or(usize::MAX);

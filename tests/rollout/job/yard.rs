@@ -95,7 +95,7 @@ impl Yard {
 
     pub fn spawn(&self, request: JobRequest) -> JoinHandle<Outcome> {
         let (jobs, namespace) = (self.jobs.clone(), self.namespace.clone());
-        tokio::spawn(async move { jobs.run_indexed(&namespace, &request).await })
+        tokio::spawn(async move { jobs.run_indexed(&namespace, &request, &|_| {}).await })
     }
 
     pub async fn run(&self, request: JobRequest) -> Outcome {

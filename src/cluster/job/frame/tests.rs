@@ -131,3 +131,18 @@ fn a_failure_is_one_bounded_line_and_no_result() {
     assert!(read_own(&log).is_err());
     assert_eq!(read_failure("Error: something with a secret"), None);
 }
+
+#[test]
+fn what_a_worker_says_on_the_way_is_found_and_is_none_of_its_result() {
+    let mut log = Vec::new();
+    for line in ["a third", "two thirds"] {
+        write_progress(&mut log, KEY, 0, line).unwrap();
+    }
+    write_progress(&mut log, KEY, 1, "another one's").unwrap();
+    write_progress(&mut log, "uid/api/2", 0, "an earlier one's").unwrap();
+    write(&mut log, KEY, 0, b"result").unwrap();
+    let log = String::from_utf8(log).unwrap();
+    assert_eq!(read_progress(&log, KEY, 0).as_deref(), Some("two thirds"));
+    assert_eq!(read_progress(&log, KEY, 2), None);
+    assert_eq!(read_own(&log), Ok(b"result".to_vec()));
+}
