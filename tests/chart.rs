@@ -177,6 +177,7 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("get", "", "pods/log"),
         ("list", "batch", "cronjobs"),
         ("list", "autoscaling", "horizontalpodautoscalers"),
+        ("create", "coordination.k8s.io", "leases"),
     ];
     for (verb, group, resource) in given {
         assert!(may(&shop, verb, group, resource, own).await, "{verb} {resource}");
@@ -199,6 +200,8 @@ async fn the_chart_gives_no_right_beyond_what_the_operator_does() {
         ("patch", "autoscaling", "horizontalpodautoscalers"),
         ("update", "cutover.dev", "databaserollouts"),
         ("patch", "cutover.dev", "databaserollouts"),
+        ("update", "coordination.k8s.io", "leases"),
+        ("delete", "coordination.k8s.io", "leases"),
         ("escalate", "rbac.authorization.k8s.io", "roles"),
     ];
     for (verb, group, resource) in refused {

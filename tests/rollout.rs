@@ -32,6 +32,8 @@ mod commands;
 mod crash;
 #[path = "rollout/job.rs"]
 mod job;
+#[path = "rollout/leadership.rs"]
+mod leadership;
 #[path = "rollout/life.rs"]
 mod life;
 #[path = "rollout/live.rs"]

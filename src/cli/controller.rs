@@ -50,12 +50,24 @@ pub(super) struct Options {
     /// A Secret that those pods pull it with; may be repeated, or separated by commas.
     #[arg(long = "image-pull-secret", env = "CUTOVER_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     image_pull_secrets: Vec<String>,
+    /// Who this is, to other operators of the same namespaces, of which one acts: the pod's name. No two that run may have the same;
+    /// one that comes back takes up what it held. Left out: the host's name, and something that no other process has.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
     /// Give those pods their node's network.
     #[arg(long, env = "CUTOVER_HOST_NETWORK")]
     host_network: bool,
 }
 
 impl Options {
+    fn identity(&self) -> String {
+        let given = self.identity.clone().filter(|identity| !identity.is_empty());
+        given.unwrap_or_else(|| {
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            format!("{host}-{:016x}", rand::random::<u64>())
+        })
+    }
+
     fn jobs(&self) -> Jobs {
         let image = self.image.clone().filter(|image| !image.is_empty());
         let pull_secrets = self.image_pull_secrets.iter().filter(|name| !name.is_empty()).cloned();
@@ -77,7 +89,9 @@ async fn operate(options: &Options) -> anyhow::Result<()> {
     let client = client(options).await?;
     let namespaces: Vec<String> =
         options.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
-    let context = Arc::new(controller::Context::new(client.clone(), namespaces.len().max(1), options.jobs()));
+    let leadership = controller::Leadership::new(options.identity());
+    let watches = namespaces.len().max(1);
+    let context = Arc::new(controller::Context::new(client.clone(), watches, options.jobs(), leadership));
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let server = serve::serve(options.listen, context.clone(), stop.clone().cancelled_owned());

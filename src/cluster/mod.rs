@@ -1,4 +1,4 @@
-//! Everything that talks to Kubernetes: reads, guarded writes, the preserved copy, workloads, events.
+//! Everything that talks to Kubernetes: reads, guarded writes, the preserved copy, workloads, events, leases.
 //!
 //! Decides nothing: it looks ([`Snapshot`]), and carries out one [`crate::engine::Effect`] at a time
 //! ([`execute::execute`]). Every write is guarded: by a uid, by a test of the value that it replaces, or, on our own
@@ -9,6 +9,7 @@ mod error;
 mod events;
 pub mod execute;
 pub mod job;
+pub mod lease;
 mod objects;
 mod patch;
 mod pods;
@@ -39,7 +40,7 @@ pub const RESTART_ANNOTATION: &str = "cutover.dev/restarted-for";
 pub const ROLLOUT_UID_LABEL: &str = "cutover.dev/rollout-uid";
 
 /// No single call to the API server may take longer.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One namespace of a cluster.
 #[derive(Clone)]

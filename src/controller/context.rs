@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +11,7 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 
-use super::{attempts::Attempts, metrics::Metrics};
+use super::{attempts::Attempts, leadership::Leadership, metrics::Metrics};
 use crate::cluster::{Events, FIELD_MANAGER, Retries, job::Jobs};
 
 /// What all reconciliations of a process share. None of it is needed to go on after a restart.
@@ -24,11 +21,14 @@ pub struct Context {
     pub(super) attempts: Attempts,
     /// The Jobs of attempts.
     pub(super) jobs: Jobs,
+    /// Where it may act.
+    pub(super) leadership: Leadership,
     /// Figures for `/metrics`.
     pub metrics: Metrics,
     troubles: Mutex<HashMap<String, Trouble>>,
     watches: usize,
-    ready_watches: AtomicUsize,
+    /// What is watched, or waits for its lease.
+    ready: Mutex<HashSet<String>>,
 }
 
 /// The failures in a row of one rollout.
@@ -43,29 +43,32 @@ struct Trouble {
 impl Context {
     /// A context for `watches` watches, one a namespace. Needs a runtime: it starts the telling of events.
     #[must_use]
-    pub fn new(client: Client, watches: usize, jobs: Jobs) -> Self {
-        let reporter =
-            Reporter { controller: FIELD_MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() };
+    pub fn new(client: Client, watches: usize, jobs: Jobs, leadership: Leadership) -> Self {
+        let reporter = Reporter {
+            controller: FIELD_MANAGER.to_owned(),
+            instance: Some(leadership.identity().to_owned()),
+        };
         Self {
             events: Events::start(Recorder::new(client.clone(), reporter)),
             client,
             attempts: Attempts::default(),
             jobs,
+            leadership,
             metrics: Metrics::default(),
             troubles: Mutex::default(),
             watches,
-            ready_watches: AtomicUsize::new(0),
+            ready: Mutex::default(),
         }
     }
 
-    /// Whether every watch has seen all rollouts once.
+    /// Whether every watch has seen all rollouts once, or stands by.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready_watches.load(Ordering::Relaxed) >= self.watches
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).len() >= self.watches
     }
 
-    pub(super) fn watch_is_ready(&self) {
-        self.ready_watches.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn is_ready_for(&self, watched: &str) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(watched.to_owned());
     }
 
     /// One more failure in a row: how long to wait now.

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod context;
+mod leadership;
 mod metrics;
 mod progress;
 mod reconcile;
@@ -25,9 +26,10 @@ use kube::{
 use tokio::sync::mpsc;
 
 pub use context::Context;
+pub use leadership::Leadership;
 pub use metrics::Metrics;
 
-use crate::api::DatabaseRollout;
+use crate::{api::DatabaseRollout, cluster::Namespace};
 
 /// Rollouts that are reconciled at once, in one namespace or watch.
 const CONCURRENCY: u16 = 8;
@@ -38,32 +40,91 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Runs the operator until `shutdown` is done.
 ///
-/// Watches `namespaces`, or all of them where the list is empty.
+/// Watches `namespaces`, or all of them where the list is empty. Acts in each of them only while it holds the lease there; that
+/// of all namespaces is in the client's own.
 pub async fn run(
     client: Client,
     namespaces: &[String],
     context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + Clone + 'static,
 ) {
-    let apis: Vec<Api<DatabaseRollout>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
+    let watched: Vec<Watched> = if namespaces.is_empty() {
+        vec![Watched::all(&client)]
     } else {
-        namespaces.iter().map(|name| Api::namespaced(client.clone(), name)).collect()
+        namespaces.iter().map(|name| Watched::one(&client, name)).collect()
     };
-    let (controllers, stores): (Vec<_>, Vec<_>) =
-        apis.into_iter().map(|api| watch(api, &context, shutdown.clone())).unzip();
-    // Nothing waits for this: a Job of a lost attempt ends by its own deadline, too.
-    let leftovers = async {
-        context.jobs.remove_leftovers(&client, namespaces).await;
-        std::future::pending::<()>().await;
-    };
+    let (stores, terms): (Vec<_>, Vec<_>) = watched
+        .into_iter()
+        .map(|watched| {
+            let (controller, store) = watch(watched.api.clone(), &context, shutdown.clone());
+            (store.clone(), serve_term(watched, controller, store, &context, shutdown.clone()))
+        })
+        .unzip();
     tokio::select! {
-        _ = futures::future::join_all(controllers) => {}
+        _ = futures::future::join_all(terms) => {}
         () = forget_what_is_gone(&stores, &context) => {}
-        () = leftovers => {}
     }
     context.attempts.stop_all();
     context.jobs.settle(SETTLE_TIMEOUT).await;
+    context.leadership.release().await;
+}
+
+/// What one watch is of.
+struct Watched {
+    /// A namespace, or [`leadership::ALL`].
+    name: String,
+    api: Api<DatabaseRollout>,
+    /// Where its lease is.
+    lease: Namespace,
+}
+
+impl Watched {
+    fn one(client: &Client, name: &str) -> Self {
+        let lease = Namespace { client: client.clone(), name: name.to_owned() };
+        Self { name: name.to_owned(), api: Api::namespaced(client.clone(), name), lease }
+    }
+
+    fn all(client: &Client) -> Self {
+        let lease = Namespace { client: client.clone(), name: client.default_namespace().to_owned() };
+        Self { name: leadership::ALL.to_owned(), api: Api::all(client.clone()), lease }
+    }
+
+    /// As a list of namespaces, in which none stands for all.
+    fn names(&self) -> &[String] {
+        if self.name == leadership::ALL { &[] } else { std::slice::from_ref(&self.name) }
+    }
+}
+
+/// Waits for the lease, and reconciles from then on.
+async fn serve_term(
+    watched: Watched,
+    controller: impl Future<Output = ()>,
+    store: Store<DatabaseRollout>,
+    context: &Context,
+    shutdown: impl Future<Output = ()>,
+) {
+    // A rolling update waits for the new operator to be ready, and only then ends the one that holds the lease.
+    let stands_by = || context.is_ready_for(&watched.name);
+    tokio::select! {
+        () = context.leadership.acquire(&watched.name, &watched.lease, stands_by) => {}
+        () = shutdown => return,
+    }
+    let listed = async {
+        if store.wait_until_ready().await.is_ok() {
+            context.is_ready_for(&watched.name);
+        }
+        std::future::pending::<()>().await;
+    };
+    // Nothing waits for this: a Job of a lost attempt ends by its own deadline, too.
+    let leftovers = async {
+        context.jobs.remove_leftovers(&watched.lease.client, watched.names()).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = controller => {}
+        () = listed => {}
+        () = leftovers => {}
+    }
 }
 
 fn watch(
@@ -99,11 +160,6 @@ fn watch(
 
 /// A rollout that was deleted is never reconciled again, so what runs for it is ended here. Never returns.
 async fn forget_what_is_gone(stores: &[Store<DatabaseRollout>], context: &Context) {
-    for store in stores {
-        if store.wait_until_ready().await.is_ok() {
-            context.watch_is_ready();
-        }
-    }
     loop {
         tokio::time::sleep(LOOK_FOR_DELETED).await;
         let known = stores.iter().flat_map(Store::state).filter_map(|rollout| rollout.uid()).collect();

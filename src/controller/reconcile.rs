@@ -29,6 +29,9 @@ const REST: Duration = Duration::from_secs(600);
 /// Pause before looking again after somebody else has changed what was looked at.
 const AFTER_CONFLICT: Duration = Duration::from_millis(20);
 
+/// Until the lease may be renewed, where it is nearly over.
+const AFTER_LEASE: Duration = Duration::from_secs(1);
+
 /// Longest pause after failures in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -106,6 +109,9 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
     let generation = rollout.metadata.generation.unwrap_or_default();
     let status = engine::status(&decision, plan_ref, &observed, &previous, generation, now);
     context.metrics.phase(uid, status.phase);
+    if !context.leadership.may_act(&namespace.name) {
+        return Ok(Next::Wait(AFTER_LEASE));
+    }
     if rollout.status.as_ref() != Some(&status) {
         let written = cluster::write_status(namespace, &rollout, &status).await?;
         context.metrics.status_written();
@@ -123,7 +129,9 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
             }
         });
     };
-    act(namespace, &snapshot, plan_ref, effect, uid, context).await?;
+    if context.leadership.may_act(&namespace.name) {
+        act(namespace, &snapshot, plan_ref, effect, uid, context).await?;
+    }
     Ok(Next::Again)
 }
 

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     net::TcpListener,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use crate::cluster;
@@ -14,6 +14,7 @@ const TALKATIVE: &[&str] = &["--log", "debug,hyper=info,h2=info,tower=info"];
 
 pub struct Operator {
     namespace: String,
+    identity: String,
     arguments: &'static [&'static str],
     child: Child,
     log: PathBuf,
@@ -22,21 +23,28 @@ pub struct Operator {
 
 impl Operator {
     pub fn start(namespace: &str) -> Self {
-        Self::start_with(namespace, TALKATIVE)
+        Self::start_with(namespace, "first", TALKATIVE)
+    }
+
+    /// Another one beside it.
+    #[allow(dead_code, reason = "for some tests")]
+    pub fn start_second(namespace: &str) -> Self {
+        Self::start_with(namespace, "second", TALKATIVE)
     }
 
     /// As its users run it, with no more log than they have.
     #[allow(dead_code, reason = "for benchmarks")]
     pub fn start_plain(namespace: &str) -> Self {
-        Self::start_with(namespace, &[])
+        Self::start_with(namespace, "first", &[])
     }
 
-    fn start_with(namespace: &str, arguments: &'static [&'static str]) -> Self {
-        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{namespace}.log"));
+    fn start_with(namespace: &str, which: &str, arguments: &'static [&'static str]) -> Self {
+        let identity = format!("{which}-{namespace}");
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{identity}.log"));
         let _ = std::fs::remove_file(&log);
         let port = free_port();
-        let child = spawn(namespace, arguments, &log, port);
-        Self { namespace: namespace.to_owned(), arguments, child, log, port }
+        let child = spawn(namespace, &identity, arguments, &log, port);
+        Self { namespace: namespace.to_owned(), identity, arguments, child, log, port }
     }
 
     #[allow(dead_code, reason = "for benchmarks")]
@@ -50,8 +58,37 @@ impl Operator {
         self.child.wait().expect("it ends");
     }
 
+    /// As a container that is started again: the same pod, so the same identity.
     pub fn start_again(&mut self) {
-        self.child = spawn(&self.namespace, self.arguments, &self.log, self.port);
+        self.child = spawn(&self.namespace, &self.identity, self.arguments, &self.log, self.port);
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    #[allow(dead_code, reason = "for some tests")]
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "SIG{name}");
+    }
+
+    /// Waits until it has ended by itself.
+    #[allow(dead_code, reason = "for some tests")]
+    pub async fn end(&mut self) -> ExitStatus {
+        use tokio::io::AsyncReadExt;
+        // Its end closes the connection.
+        if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await {
+            let _ = stream.read(&mut [0]).await;
+        }
+        self.child.wait().expect("it is our child")
+    }
+
+    /// Waits until it says that it is ready.
+    #[allow(dead_code, reason = "for some tests")]
+    pub async fn until_ready(&self) {
+        // Nothing tells when it listens.
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        while !self.get("/readyz").await.contains("200 OK") {}
     }
 
     pub fn log(&self) -> String {
@@ -85,14 +122,14 @@ impl Drop for Operator {
     }
 }
 
-fn spawn(namespace: &str, arguments: &[&str], log: &PathBuf, port: u16) -> Child {
+fn spawn(namespace: &str, identity: &str, arguments: &[&str], log: &PathBuf, port: u16) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("a log file");
     Command::new(env!("CARGO_BIN_EXE_cutover"))
         .arg("controller")
         .arg("--kubeconfig")
         .arg(cluster::kubeconfig())
         .args(["--namespace", namespace, "--listen", &format!("127.0.0.1:{port}")])
-        .args(["--image", "cutover:dev", "--host-network"])
+        .args(["--identity", identity, "--image", "cutover:dev", "--host-network"])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(log)

@@ -1,0 +1,177 @@
+//! That at most one operator acts in a namespace: this process' leases, and its end when it has lost one.
+//!
+//! A lease is no fence: a write that is on its way arrives, whoever holds the lease by then. So that none can be, the process
+//! stops acting a whole call's time before its lease runs out, and ends: from a thread of its own, because whatever has kept the
+//! lease from being renewed may have kept the runtime from running. What remains is a process that is suspended
+//! between its last look at the clock and the sending.
+
+use std::{
+    collections::HashMap,
+    process,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+use tokio::{sync::Mutex as AsyncMutex, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::cluster::{
+    CALL_TIMEOUT, ErrorClass, Namespace,
+    lease::{self, Claim, Claimant},
+};
+
+/// How often a lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// How often it is tried to get one, and to renew one after a failure.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether one runs out.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// From the last renewal on, how long this process may act: a call that begins then is over when the lease is.
+const fn term() -> Duration {
+    lease::LASTS.saturating_sub(CALL_TIMEOUT)
+}
+
+type Tenures = Mutex<HashMap<String, Tenure>>;
+
+/// Stands for all namespaces, where all are watched.
+pub const ALL: &str = "";
+
+/// The leases of this process, by what they are for: a namespace, or [`ALL`].
+pub struct Leadership {
+    identity: String,
+    tenures: Arc<Tenures>,
+}
+
+/// A lease that is held.
+struct Tenure {
+    claimant: Arc<AsyncMutex<Claimant>>,
+    /// When it was renewed last, by [`lease::now`].
+    renewed: Duration,
+    /// Its drop ends the renewing.
+    _renewing: AbortOnDropHandle<()>,
+}
+
+impl Leadership {
+    /// None yet. `identity` must be nobody else's; whoever comes back with it takes its lease for its own.
+    #[must_use]
+    pub fn new(identity: String) -> Self {
+        let tenures: Arc<Tenures> = Arc::default();
+        let watched = Arc::downgrade(&tenures);
+        let watch = move || watch(&watched);
+        if let Err(error) = thread::Builder::new().name("lease-watch".to_owned()).spawn(watch) {
+            end_process(&format!("nobody can watch over the leases: {error}"));
+        }
+        Self { identity, tenures }
+    }
+
+    /// Who this is, to other operators.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Waits until the lease that is in `namespace`, and for what is `watched`, is ours, and keeps it from then on. `stands_by` is
+    /// called when another operator is seen to hold it.
+    pub async fn acquire(&self, watched: &str, namespace: &Namespace, stands_by: impl Fn()) {
+        let mut claimant = Claimant::new(namespace.clone(), self.identity.clone());
+        let mut known = None;
+        let renewed = loop {
+            match claimant.claim().await {
+                Ok(Claim::Ours(renewed)) => break renewed,
+                Ok(Claim::Theirs { holder }) => {
+                    if known.as_ref() != Some(&holder) {
+                        tracing::info!(
+                            namespace = namespace.name,
+                            holder,
+                            "stands by: another operator holds the lease"
+                        );
+                        known = Some(holder);
+                    }
+                    stands_by();
+                }
+                // Another claimant was faster: the next look tells which.
+                Err(error) if error.class == ErrorClass::Precondition => {}
+                Err(error) => {
+                    tracing::warn!(%error, namespace = namespace.name, "the lease cannot be had; trying again");
+                }
+            }
+            sleep(RETRY).await;
+        };
+        tracing::info!(namespace = namespace.name, identity = self.identity, "holds the lease");
+        let claimant = Arc::new(AsyncMutex::new(claimant));
+        let renewing = tokio::spawn(renew(watched.to_owned(), claimant.clone(), self.tenures.clone()));
+        let tenure = Tenure { claimant, renewed, _renewing: AbortOnDropHandle::new(renewing) };
+        lock(&self.tenures).insert(watched.to_owned(), tenure);
+    }
+
+    /// Whether something may be begun that changes a namespace.
+    #[must_use]
+    pub fn may_act(&self, namespace: &str) -> bool {
+        let tenures = lock(&self.tenures);
+        let tenure = tenures.get(namespace).or_else(|| tenures.get(ALL));
+        tenure.is_some_and(|tenure| tenure.renewed + term() > lease::now())
+    }
+
+    /// Gives all leases back. Nothing may be done any more that needs them.
+    pub async fn release(&self) {
+        let tenures: Vec<_> = lock(&self.tenures).drain().map(|(_, tenure)| tenure.claimant).collect();
+        for claimant in tenures {
+            if let Err(error) = claimant.lock().await.release().await {
+                tracing::warn!(%error, "the lease could not be given back; it runs out by itself");
+            }
+        }
+    }
+}
+
+async fn renew(watched: String, claimant: Arc<AsyncMutex<Claimant>>, tenures: Arc<Tenures>) {
+    let mut pause = RENEW_EVERY;
+    loop {
+        sleep(pause).await;
+        let claim = claimant.lock().await.claim().await;
+        pause = if claim.is_ok() { RENEW_EVERY } else { RETRY };
+        match claim {
+            Ok(Claim::Ours(renewed)) => {
+                if let Some(tenure) = lock(&tenures).get_mut(&watched) {
+                    tenure.renewed = renewed;
+                }
+            }
+            Ok(Claim::Theirs { holder }) => {
+                end_process(&format!("{holder} has the lease {}", told(&watched)))
+            }
+            Err(error) => tracing::warn!(%error, watched, "the lease could not be renewed; trying again"),
+        }
+    }
+}
+
+/// Ends the process when a lease could not be renewed in time.
+fn watch(tenures: &Weak<Tenures>) {
+    while let Some(tenures) = tenures.upgrade() {
+        let now = lease::now();
+        let lost = lock(&tenures)
+            .iter()
+            .find(|(_, tenure)| tenure.renewed + term() <= now)
+            .map(|(name, _)| name.clone());
+        if let Some(watched) = lost {
+            let seconds = term().as_secs();
+            end_process(&format!("the lease {} could not be renewed for {seconds} s", told(&watched)));
+        }
+        drop(tenures);
+        thread::sleep(LOOK);
+    }
+}
+
+fn told(watched: &str) -> String {
+    if watched == ALL { "of all namespaces".to_owned() } else { format!("of namespace {watched}") }
+}
+
+/// Nothing that this process still does may reach the cluster. Whoever started it starts it again.
+fn end_process(why: &str) -> ! {
+    tracing::error!("{why}: this operator ends at once, because another one may act");
+    process::exit(1)
+}
+
+fn lock(tenures: &Tenures) -> MutexGuard<'_, HashMap<String, Tenure>> {
+    tenures.lock().unwrap_or_else(PoisonError::into_inner)
+}
