@@ -40,6 +40,18 @@ statements:
 - {name: lookup, weight: 1, sql: 'SELECT lookup($1)', params: [{int: {min: 1, max: 1000000}}]}
 ";
 
+/// Most of the time is spent within the server, the longer the smaller a number from 1 to 1,000 is.
+pub const WORK: &str = "name: work
+access: ReadWrite
+statements:
+- {name: work, access: ReadOnly, weight: 85, sql: 'SELECT n FROM work WHERE k = $1',
+   params: [{int: {min: 1, max: 1000}}]}
+- {name: update, weight: 10, sql: 'UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = $1',
+   params: [{int: {min: 1, max: 1000000}}]}
+- {name: small, access: ReadOnly, weight: 5, sql: 'SELECT note FROM small WHERE key = $1',
+   params: [{int: {min: 1, max: 2000}}]}
+";
+
 #[derive(Clone, Copy, Default)]
 pub struct Load<'a> {
     pub legacy: Option<&'a str>,

@@ -1,13 +1,13 @@
 //! A way to a server that makes it slower, by as much as it is told to at any moment.
 //!
-//! Decides how long an answer is held back: a share of the time that the server took for it, or a fixed time, or that
-//! share for the slowest answers alone, so that only the tail moves. Expects one question at a time on a connection.
+//! Decides how long an answer is held back: a share of the time that the server took for it, and a fixed time. Expects one
+//! question at a time on a connection.
 
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -16,8 +16,6 @@ use std::{
 
 /// How long before its end a wait is spun: what waking up takes.
 const SPIN: Duration = Duration::from_micros(120);
-/// By how much the threshold of the tail moves with each answer.
-const STEP: f64 = 0.05;
 
 /// What is done to answers.
 #[derive(Debug, Default)]
@@ -26,15 +24,13 @@ pub struct Law {
     share: AtomicU64,
     /// On top of that.
     fixed_us: AtomicU64,
-    /// Answers that are faster than this many thousandths of all are left alone.
-    tail: AtomicU64,
-    /// What divides them, in nanoseconds.
-    threshold_ns: AtomicU64,
+    /// How long the server took, for each answer since the share was last changed.
+    took: Mutex<Vec<Duration>>,
 }
 
 impl Law {
-    pub fn share(&self, thousandths: u64, tail: u64) {
-        self.tail.store(tail, Ordering::Relaxed);
+    pub fn share(&self, thousandths: u64) {
+        self.took.lock().unwrap().clear();
         self.share.store(thousandths, Ordering::Relaxed);
     }
 
@@ -42,24 +38,17 @@ impl Law {
         self.fixed_us.store(u64::try_from(time.as_micros()).expect("a short time"), Ordering::Relaxed);
     }
 
-    fn hold(&self, took: Duration) -> Duration {
-        let fixed = Duration::from_micros(self.fixed_us.load(Ordering::Relaxed));
-        let share = figure(self.share.load(Ordering::Relaxed)) / 1e3;
-        if self.is_in_tail(took) { fixed + took.mul_f64(share) } else { fixed }
+    /// The median time that the server took since the share was last changed.
+    pub fn median(&self) -> Duration {
+        let mut took = self.took.lock().unwrap().clone();
+        took.sort_unstable();
+        took[took.len() / 2]
     }
 
-    /// Follows the quantile as it changes: up by a little for each answer above it, down for each below.
-    fn is_in_tail(&self, took: Duration) -> bool {
-        let tail = figure(self.tail.load(Ordering::Relaxed)) / 1e3;
-        if tail == 0.0 {
-            return true;
-        }
-        let threshold = self.threshold_ns.load(Ordering::Relaxed).max(1_000);
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let moved = if took > threshold { 1.0 + STEP * tail } else { 1.0 - STEP * (1.0 - tail) };
-        let next = Duration::from_nanos(threshold).mul_f64(moved).as_nanos();
-        self.threshold_ns.store(u64::try_from(next).unwrap_or(u64::MAX), Ordering::Relaxed);
-        took > threshold
+    fn hold(&self, took: Duration) -> Duration {
+        self.took.lock().unwrap().push(took);
+        let fixed = Duration::from_micros(self.fixed_us.load(Ordering::Relaxed));
+        fixed + took.mul_f64(figure(self.share.load(Ordering::Relaxed)) / 1e3)
     }
 }
 

@@ -21,6 +21,16 @@ pub const SMALL_INDEX: &str = "CREATE INDEX small_key ON small (key)";
 pub const SOUND_LOOKUP: &str = "CREATE OR REPLACE FUNCTION lookup(int) RETURNS int STABLE LANGUAGE plpgsql AS \
                                 'BEGIN RETURN (SELECT abalance FROM pgbench_accounts WHERE aid = $1); END'";
 
+/// The rows that a question about `k` counts: a few for most, many for the slowest fifth, so that the tail is the server's own. A
+/// slowdown is another number in place of [`SOUND_SHARE`].
+const WORK_VIEW: &str = "CREATE OR REPLACE VIEW work AS SELECT k, (SELECT count(*) FROM generate_series(1, \
+                             CASE WHEN k > 200 THEN 1000 ELSE (10000 * sqrt(200.0 / k) * SHARE)::int END)) AS n FROM numbers";
+pub const SOUND_SHARE: &str = "1.0";
+
+pub fn work_view(share: &str) -> String {
+    WORK_VIEW.replace("SHARE", share)
+}
+
 pub struct Side {
     pub server: Server,
     uri: String,
@@ -42,10 +52,12 @@ impl Side {
         self.execute(&format!(
             "SET ROLE {DATABASE};
              CREATE TABLE small AS SELECT i AS id, i AS key, repeat('x', 60) AS note FROM generate_series(1, 2000) i;
-             {SMALL_INDEX}; {SOUND_LOOKUP}"
+             {SMALL_INDEX}; {SOUND_LOOKUP};
+             CREATE TABLE numbers AS SELECT k FROM generate_series(1, 1000) k; ALTER TABLE numbers ADD PRIMARY KEY (k); {}",
+            work_view(SOUND_SHARE)
         ))
         .await;
-        self.execute("VACUUM ANALYZE small").await;
+        self.execute("VACUUM ANALYZE small, numbers").await;
         self.execute("CHECKPOINT").await;
     }
 

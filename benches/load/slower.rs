@@ -5,33 +5,44 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::OnceCell, time::sleep};
 
 use crate::{
-    command::{LOOKUPS, Load, MIXED},
+    command::{LOOKUPS, Load, MIXED, Ran, WORK},
     machine::Processors,
     noise,
     proxy::{self, Law},
     results::{self, Line},
-    side::{SMALL_INDEX, SOUND_LOOKUP, Side},
+    side::{SMALL_INDEX, SOUND_LOOKUP, SOUND_SHARE, Side, work_view},
 };
 
 const ROUNDS: u32 = 3;
+/// How long it is measured what the way to the servers adds.
+const CALIBRATION_S: u32 = 30;
 
 enum How {
     /// What is done to the candidate, and what undoes it.
-    Statements { done: String, undone: &'static str, traffic: &'static str },
-    /// By way of proxies: a share of the time, in thousandths, of answers slower than so many thousandths of all.
-    Proxy { share: u64, tail: u64 },
+    Statements { done: String, undone: String, traffic: &'static str },
+    /// By way of proxies: all answers slower by so many percent.
+    Proxy { percent: f64 },
     /// A server of its own with few buffers.
     TinyBuffers,
 }
 
 fn slowdowns() -> Vec<(&'static str, How)> {
-    let statements = |done: &str, undone, traffic| How::Statements { done: done.to_owned(), undone, traffic };
+    let statements = |done: &str, undone: &str, traffic| How::Statements {
+        done: done.to_owned(),
+        undone: undone.to_owned(),
+        traffic,
+    };
     let sleeping = |seconds: &str| {
         let body = format!("BEGIN IF random() < 0.02 THEN PERFORM pg_sleep({seconds}); END IF;");
         statements(&SOUND_LOOKUP.replace("BEGIN", &body), SOUND_LOOKUP, LOOKUPS)
+    };
+    // The slowest calls, of so many thousandths, have more to do.
+    let harder = |slowest: u32, factor: &str| {
+        let done = work_view(&format!("(CASE WHEN k <= {slowest} THEN {factor} ELSE 1 END)"));
+        How::Statements { done, undone: work_view(SOUND_SHARE), traffic: WORK }
     };
     vec![
         ("index-gone", statements("DROP INDEX small_key", SMALL_INDEX, MIXED)),
@@ -46,25 +57,43 @@ fn slowdowns() -> Vec<(&'static str, How)> {
         ("tiny-buffers", How::TinyBuffers),
         ("sleep-1ms-2-percent", sleeping("0.001")),
         ("sleep-2ms-2-percent", sleeping("0.002")),
-        ("proxy-10-percent", How::Proxy { share: 100, tail: 0 }),
-        ("p95-10-percent", How::Proxy { share: 100, tail: 900 }),
-        ("p95-15-percent", How::Proxy { share: 150, tail: 900 }),
-        ("p99-25-percent", How::Proxy { share: 250, tail: 970 }),
+        ("p50-by-10", How::Proxy { percent: 10.0 }),
+        // The rest of the way, a tenth of the time, is not slowed down.
+        ("p95-by-10", harder(100, "1.11")),
+        ("p95-by-15", harder(100, "1.17")),
+        ("p99-by-25", harder(30, "1.28")),
     ]
 }
 
 struct Pair {
     sides: [Arc<Side>; 2],
-    /// Ports that lead to the sides, and what happens on the way to the candidate.
-    ports: [u16; 2],
+    /// By ports that lead to the sides.
+    uris: [String; 2],
+    /// What happens on the way to the candidate.
     law: Arc<Law>,
+    /// What the load sees of an answer's time, by what the server takes for it: the rest of the way is not slowed down.
+    gain: OnceCell<f64>,
 }
 
 impl Pair {
     fn new(sides: [Arc<Side>; 2]) -> Self {
         let [legacy, candidate] =
             sides.each_ref().map(|side| proxy::start(&side.server.host, side.server.port));
-        Self { sides, ports: [legacy.0, candidate.0], law: candidate.1 }
+        let uris = [sides[0].uri_by(legacy.0), sides[1].uri_by(candidate.0)];
+        Self { sides, uris, law: candidate.1, gain: OnceCell::new() }
+    }
+
+    async fn slow_down(&self, percent: f64) {
+        let gain = self.gain.get_or_init(async || self.measure_gain().await).await;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundred")]
+        self.law.share((percent * 10.0 * gain) as u64);
+    }
+
+    async fn measure_gain(&self) -> f64 {
+        self.law.share(0);
+        let load = put_on(self.sides.each_ref(), &self.uris, MIXED, CALIBRATION_S).await;
+        let seen = load.report.arms.candidate.expect("it was loaded").latency.p50_us.expect("enough calls");
+        Duration::from_micros(seen).as_secs_f64() / self.law.median().as_secs_f64()
     }
 }
 
@@ -96,11 +125,10 @@ async fn one(pair: &Pair, tiny: &Arc<Side>, name: &str, how: &How, seconds: u32)
             candidate.execute(undone).await;
             line
         }
-        How::Proxy { share, tail } => {
-            pair.law.share(*share, *tail);
-            let by = [legacy.uri_by(pair.ports[0]), candidate.uri_by(pair.ports[1])];
-            let line = loaded(name, pair.sides.each_ref(), &by, MIXED, seconds).await;
-            pair.law.share(0, 0);
+        How::Proxy { percent } => {
+            pair.slow_down(*percent).await;
+            let line = loaded(name, pair.sides.each_ref(), &pair.uris, MIXED, seconds).await;
+            pair.law.share(0);
             line
         }
         How::TinyBuffers => {
@@ -110,6 +138,12 @@ async fn one(pair: &Pair, tiny: &Arc<Side>, name: &str, how: &How, seconds: u32)
 }
 
 async fn loaded(name: &str, sides: [&Arc<Side>; 2], uris: &[String; 2], traffic: &str, seconds: u32) -> Line {
+    let processors = Processors::now();
+    let ran = put_on(sides, uris, traffic, seconds).await;
+    Line::new(name, seconds, &ran, processors)
+}
+
+async fn put_on(sides: [&Arc<Side>; 2], uris: &[String; 2], traffic: &str, seconds: u32) -> Ran {
     let _noise = noise::shared(&sides.map(Clone::clone));
     // What was done settles first.
     sleep(Duration::from_secs(1)).await;
@@ -119,8 +153,7 @@ async fn loaded(name: &str, sides: [&Arc<Side>; 2], uris: &[String; 2], traffic:
         traffic,
         rate: 1_000,
         duration: &format!("{seconds}s"),
-        further: if traffic == MIXED { &["--write-to-legacy"] } else { &[] },
+        further: if traffic == LOOKUPS { &[] } else { &["--write-to-legacy"] },
     };
-    let processors = Processors::now();
-    Line::new(name, seconds, &load.run(), processors)
+    load.run()
 }
