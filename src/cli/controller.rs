@@ -1,6 +1,6 @@
 //! `cutover controller`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -87,8 +87,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn operate(options: &Options) -> anyhow::Result<()> {
     let client = client(options).await?;
-    let namespaces: Vec<String> =
-        options.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let named: BTreeSet<&String> = options.namespaces.iter().filter(|name| !name.is_empty()).collect();
+    let namespaces: Vec<String> = named.into_iter().cloned().collect();
     let leadership = controller::Leadership::new(options.identity());
     let watches = namespaces.len().max(1);
     let context = Arc::new(controller::Context::new(client.clone(), watches, options.jobs(), leadership));

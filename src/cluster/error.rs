@@ -1,6 +1,6 @@
 //! What can go wrong with a call to the API server, and what that means for trying again.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// How a failed call is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +61,14 @@ impl ClusterError {
         Self { attempted, class, reason, detail }
     }
 
-    pub(super) fn timeout(attempted: String) -> Self {
+    /// No answer came in that time.
+    #[must_use]
+    pub fn timeout(attempted: String, after: Duration) -> Self {
         Self {
             attempted,
             class: ErrorClass::Transient,
             reason: "Timeout".to_owned(),
-            detail: format!("no answer from the API server within {} s", super::CALL_TIMEOUT.as_secs()),
+            detail: format!("no answer from the API server within {} s", after.as_secs()),
         }
     }
 

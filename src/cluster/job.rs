@@ -131,7 +131,7 @@ async fn create(namespace: &Namespace, object: &Job) -> Result<String, JobFailur
             Err(JobFailure::Refused { job, message: clip(&status.message, REFUSAL_MAX_CHARS) })
         }
         Ok(Err(error)) => Err(ClusterError::of(attempted, &error).into()),
-        Err(_) => Err(ClusterError::timeout(attempted).into()),
+        Err(_) => Err(ClusterError::timeout(attempted, CALL_TIMEOUT).into()),
     }
 }
 

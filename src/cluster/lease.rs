@@ -49,6 +49,8 @@ pub struct Claimant {
     namespace: Namespace,
     identity: String,
     seen: Option<Seen>,
+    /// Who held it when it was last read.
+    other: Option<String>,
 }
 
 /// A lease as it was read, and since when it has been like that.
@@ -61,7 +63,7 @@ impl Claimant {
     /// `identity` must be nobody else's.
     #[must_use]
     pub fn new(namespace: Namespace, identity: String) -> Self {
-        Self { namespace, identity, seen: None }
+        Self { namespace, identity, seen: None, other: None }
     }
 
     /// Takes the lease if it may be taken, and renews it if it is ours.
@@ -71,10 +73,17 @@ impl Claimant {
     pub async fn claim(&mut self) -> Result<Claim, ClusterError> {
         let begun = now();
         let lease = self.read().await?;
-        let unchanged = self.unchanged_for(lease.as_ref(), begun);
+        let unchanged = self.unchanged_for(lease.as_ref(), now());
         let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
-        if let Some(holder) = holder(spec, &self.identity).filter(|_| unchanged < lasts(spec)) {
-            return Ok(Claim::Theirs { holder: holder.to_owned() });
+        // Where somebody has deleted it, its holder does not know yet.
+        let other = if lease.is_none() {
+            self.other.clone()
+        } else {
+            holder(spec, &self.identity).map(str::to_owned)
+        };
+        self.other.clone_from(&other);
+        if let Some(holder) = other.filter(|_| unchanged < lasts(spec)) {
+            return Ok(Claim::Theirs { holder });
         }
         self.write(lease.as_ref(), claimed(spec, &self.identity, MicroTime(Timestamp::now()))).await?;
         Ok(Claim::Ours(begun))
@@ -83,7 +92,7 @@ impl Claimant {
     /// Gives it back, so that another one need not wait; does nothing if it is not ours.
     ///
     /// # Errors
-    /// What the API server answered; then it runs out by itself.
+    /// What the API server answered; then it runs out by itself. [`super::ErrorClass::Precondition`] where it was renewed meanwhile.
     pub async fn release(&self) -> Result<(), ClusterError> {
         let Some(lease) = self.read().await? else { return Ok(()) };
         let spec = lease.spec.clone().unwrap_or_default();

@@ -70,7 +70,7 @@ async fn call<T>(
     match tokio::time::timeout(CALL_TIMEOUT, request).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(ClusterError::of(attempted, &error)),
-        Err(_) => Err(ClusterError::timeout(attempted)),
+        Err(_) => Err(ClusterError::timeout(attempted, CALL_TIMEOUT)),
     }
 }
 

@@ -8,23 +8,32 @@
 use std::{
     collections::HashMap,
     process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
     thread,
     time::Duration,
 };
 
-use tokio::{sync::Mutex as AsyncMutex, time::sleep};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{sleep, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::{
-    CALL_TIMEOUT, ErrorClass, Namespace,
+    CALL_TIMEOUT, ClusterError, Namespace,
     lease::{self, Claim, Claimant},
 };
 
 /// How often a lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// How often it is tried to get one, and to renew one after a failure.
-const RETRY: Duration = Duration::from_secs(2);
+/// Longest that a renewal is waited for: a connection that is dead must not use up the time for others.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(4);
+/// Pause before one that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is tried to get one that another operator holds.
+const STAND_BY: Duration = Duration::from_secs(2);
+/// Longest that the end of the process waits for its last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often it is looked whether one runs out.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -78,7 +87,7 @@ impl Leadership {
         let mut claimant = Claimant::new(namespace.clone(), self.identity.clone());
         let mut known = None;
         let renewed = loop {
-            match claimant.claim().await {
+            match claim(&mut claimant).await {
                 Ok(Claim::Ours(renewed)) => break renewed,
                 Ok(Claim::Theirs { holder }) => {
                     if known.as_ref() != Some(&holder) {
@@ -92,16 +101,17 @@ impl Leadership {
                     stands_by();
                 }
                 // Another claimant was faster: the next look tells which.
-                Err(error) if error.class == ErrorClass::Precondition => {}
+                Err(error) if is_race(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, namespace = namespace.name, "the lease cannot be had; trying again");
                 }
             }
-            sleep(RETRY).await;
+            sleep(STAND_BY).await;
         };
         tracing::info!(namespace = namespace.name, identity = self.identity, "holds the lease");
         let claimant = Arc::new(AsyncMutex::new(claimant));
-        let renewing = tokio::spawn(renew(watched.to_owned(), claimant.clone(), self.tenures.clone()));
+        let renewing =
+            tokio::spawn(renew(watched.to_owned(), claimant.clone(), renewed, self.tenures.clone()));
         let tenure = Tenure { claimant, renewed, _renewing: AbortOnDropHandle::new(renewing) };
         lock(&self.tenures).insert(watched.to_owned(), tenure);
     }
@@ -118,31 +128,56 @@ impl Leadership {
     pub async fn release(&self) {
         let tenures: Vec<_> = lock(&self.tenures).drain().map(|(_, tenure)| tenure.claimant).collect();
         for claimant in tenures {
-            if let Err(error) = claimant.lock().await.release().await {
+            let claimant = claimant.lock().await;
+            let mut released = claimant.release().await;
+            // A renewal was on its way.
+            if released.as_ref().is_err_and(is_race) {
+                released = claimant.release().await;
+            }
+            if let Err(error) = released {
                 tracing::warn!(%error, "the lease could not be given back; it runs out by itself");
             }
         }
     }
 }
 
-async fn renew(watched: String, claimant: Arc<AsyncMutex<Claimant>>, tenures: Arc<Tenures>) {
-    let mut pause = RENEW_EVERY;
+async fn renew(
+    watched: String,
+    claimant: Arc<AsyncMutex<Claimant>>,
+    mut renewed: Duration,
+    tenures: Arc<Tenures>,
+) {
+    let mut pause = RENEW_EVERY.saturating_sub(lease::now().saturating_sub(renewed));
     loop {
         sleep(pause).await;
-        let claim = claimant.lock().await.claim().await;
-        pause = if claim.is_ok() { RENEW_EVERY } else { RETRY };
-        match claim {
-            Ok(Claim::Ours(renewed)) => {
+        match claim(&mut *claimant.lock().await).await {
+            Ok(Claim::Ours(at)) => {
+                renewed = at;
                 if let Some(tenure) = lock(&tenures).get_mut(&watched) {
                     tenure.renewed = renewed;
                 }
+                pause = RENEW_EVERY.saturating_sub(lease::now().saturating_sub(renewed));
             }
             Ok(Claim::Theirs { holder }) => {
-                end_process(&format!("{holder} has the lease {}", told(&watched)))
+                end_process(&format!("{holder} has the lease {}", told(&watched)));
             }
-            Err(error) => tracing::warn!(%error, watched, "the lease could not be renewed; trying again"),
+            Err(error) => {
+                tracing::warn!(%error, watched, "the lease could not be renewed; trying again");
+                pause = RETRY;
+            }
         }
     }
+}
+
+/// In bounded time. What was on its way may have been carried out: the next claim finds it.
+async fn claim(claimant: &mut Claimant) -> Result<Claim, ClusterError> {
+    let claimed = timeout(CLAIM_TIMEOUT, claimant.claim()).await;
+    claimed.unwrap_or_else(|_| Err(ClusterError::timeout("write the lease".to_owned(), CLAIM_TIMEOUT)))
+}
+
+/// Somebody else has written it since it was read.
+fn is_race(error: &ClusterError) -> bool {
+    matches!(error.reason.as_str(), "Conflict" | "AlreadyExists")
 }
 
 /// Ends the process when a lease could not be renewed in time.
@@ -168,7 +203,14 @@ fn told(watched: &str) -> String {
 
 /// Nothing that this process still does may reach the cluster. Whoever started it starts it again.
 fn end_process(why: &str) -> ! {
-    tracing::error!("{why}: this operator ends at once, because another one may act");
+    let (told, is_told) = mpsc::channel();
+    let why = why.to_owned();
+    // Where nobody reads the log any more, writing to it may never end.
+    thread::spawn(move || {
+        tracing::error!("{why}: this operator ends at once, because another one may act");
+        let _ = told.send(());
+    });
+    let _ = is_told.recv_timeout(LAST_WORDS);
     process::exit(1)
 }
 

@@ -13,7 +13,7 @@ mod runner;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use kube::{
     Api, Client, ResourceExt,
     runtime::{
@@ -101,13 +101,13 @@ async fn serve_term(
     controller: impl Future<Output = ()>,
     store: Store<DatabaseRollout>,
     context: &Context,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Clone,
 ) {
     // A rolling update waits for the new operator to be ready, and only then ends the one that holds the lease.
     let stands_by = || context.is_ready_for(&watched.name);
     tokio::select! {
         () = context.leadership.acquire(&watched.name, &watched.lease, stands_by) => {}
-        () = shutdown => return,
+        () = shutdown.clone() => return,
     }
     let listed = async {
         if store.wait_until_ready().await.is_ok() {
@@ -120,10 +120,18 @@ async fn serve_term(
         context.jobs.remove_leftovers(&watched.lease.client, watched.names()).await;
         std::future::pending::<()>().await;
     };
+    // What was never listed was never reconciled; the controller would wait for its list and not end.
+    let unlisted = async {
+        shutdown.await;
+        if store.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         () = controller => {}
         () = listed => {}
         () = leftovers => {}
+        () = unlisted => {}
     }
 }
 

@@ -112,12 +112,14 @@ async fn an_operator_whose_lease_somebody_else_was_given_ends() {
 async fn a_lease_that_was_deleted_is_made_again_by_who_held_it() {
     let shop = Shop::open("unleased", &[("Deployment", "api")]).await;
     held_by(&shop, &first(&shop)).await;
+    let _second_one = second_of(&shop).await;
     let leases = shop.api::<Lease>();
     let before = leases.get("cutover").await.unwrap().uid();
     leases.delete("cutover", &kube::api::DeleteParams::default()).await.expect("it may be deleted");
     let is_new = move |lease: Option<&Lease>| lease.is_some_and(|lease| lease.uid() != before);
     let waited = tokio::time::timeout(PATIENCE, await_condition(leases, "cutover", is_new)).await;
-    waited.expect("it is made again").expect("a watch");
+    let lease = waited.expect("it is made again").expect("a watch").expect("it is there");
+    assert_eq!(lease.spec.expect("its spec").holder_identity, Some(first(&shop)));
     shop.roll_out(spec(&[stage("Deployment", "api")])).await;
     shop.until_phase(Phase::Completed).await;
     shop.close().await;

@@ -79,11 +79,9 @@ async fn a_duet_by_pods_compares_what_all_of_them_saw_together() {
     let (legacy, candidate) = (report.arms.legacy.as_ref().unwrap(), report.arms.candidate.as_ref().unwrap());
     assert!((6_400..8_000).contains(&(legacy.scheduled + candidate.scheduled)), "{}", report.message);
     assert!(legacy.scheduled.abs_diff(candidate.scheduled) < 500);
-    assert!(
-        report.comparison.iter().any(|row| row.class == "all" && row.percentile == "p50"),
-        "{}",
-        report.message
-    );
+    // Beside other tests the noise may last so long that a minute has too few independent blocks.
+    let has_p50 = report.comparison.iter().any(|row| row.class == "all" && row.percentile == "p50");
+    assert!(has_p50 || report.message.contains("all statements: p50 too few blocks"), "{}", report.message);
     shop.close().await;
 }
 

@@ -57,7 +57,7 @@ impl ReportMap {
     ) -> Result<(), ClusterError> {
         let attempted = format!("write ConfigMap/{}", self.name);
         let tried = tokio::time::timeout(WRITE_TIMEOUT, self.change_in_turn(&attempted, &change)).await;
-        tried.unwrap_or_else(|_| Err(ClusterError::timeout(attempted)))
+        tried.unwrap_or_else(|_| Err(ClusterError::timeout(attempted, WRITE_TIMEOUT)))
     }
 
     async fn change_in_turn(

@@ -86,7 +86,7 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     let load = told(step, report.load.unwrap_or_default(), step.stage.load_limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
     let open = without_verdict(&load);
-    count_try(step.record(), verdict);
+    count_try(step.record(), &load);
     step.record().load = Some(load);
     match verdict {
         Verdict::Fail => step.fail(reasons::LOAD_FAILED, &message),
@@ -98,12 +98,12 @@ pub(super) fn loading(step: &mut Step<'_, '_>) {
     }
 }
 
-/// A load that could have passed and did not is one of its tries. One that could not be put on looked at nothing.
-pub(super) fn count_try(record: &mut StageRecord, verdict: Verdict) {
-    match verdict {
-        Verdict::Inconclusive => record.inconclusive_loads += 1,
+/// A load that could have passed and did not is one of its tries; one that never began looked at nothing.
+pub(super) fn count_try(record: &mut StageRecord, load: &LoadResult) {
+    match load.verdict {
+        Verdict::Inconclusive if load.scheduled > 0 => record.inconclusive_loads += 1,
         Verdict::Pass | Verdict::Warn => record.inconclusive_loads = 0,
-        Verdict::Fail | Verdict::Error => {}
+        Verdict::Inconclusive | Verdict::Fail | Verdict::Error => {}
     }
 }
 

@@ -50,7 +50,7 @@ fn judge(step: &mut Step<'_, '_>, report: Report) -> Part {
     let load = gate::told(step, report.load.unwrap_or_default(), limits);
     let (verdict, message, name) = (load.verdict, load.message.clone(), step.stage.name.clone());
     let open = gate::without_verdict(&load);
-    gate::count_try(step.record(), verdict);
+    gate::count_try(step.record(), &load);
     step.record().soak_load = Some(load);
     match verdict {
         Verdict::Fail => {
