@@ -128,6 +128,14 @@ fn a_calm_warm_up_lets_four_seconds_be_enough_from_the_first_one_on() {
 }
 
 #[test]
+fn a_gross_latency_is_seen_at_a_rate_that_leaves_many_half_seconds_without_a_call() {
+    let recording = Servers { rate: 3.5, slower: [1_000.0; 3], drift: 0.0, ..ALIKE }.record(20);
+    let mut looks = (0..20 * HALVES_PER_SECOND).map(|half| decide(&recording, half, &rules()));
+    let failed = looks.find(|look| look.verdict == LookVerdict::Fail).expect("a fault seen within 20 s");
+    assert!(failed.reason.starts_with("gross fault: p50 of the candidate was "), "{}", failed.reason);
+}
+
+#[test]
 fn five_percent_of_errors_fail_within_five_seconds() {
     let look = look(&Servers { failing: [0.0, 0.05], ..ALIKE }, 5);
     assert_eq!(look.verdict, LookVerdict::Fail);
