@@ -34,6 +34,7 @@ pub struct Context {
 /// The failures in a row of one rollout.
 struct Trouble {
     retries: Retries,
+    count: u32,
     message: String,
     /// The generation of the spec that was failing; another one is acted on at once.
     generation: i64,
@@ -71,16 +72,23 @@ impl Context {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(watched.to_owned());
     }
 
+    /// Failures in a row so far.
+    pub(super) fn failures(&self, uid: &str) -> u32 {
+        self.troubles().get(uid).map_or(0, |trouble| trouble.count)
+    }
+
     /// One more failure in a row: how long to wait now.
     pub(super) fn failed(&self, uid: &str, generation: i64, message: String, longest: Duration) -> Duration {
         let mut troubles = self.troubles();
         let trouble = troubles.entry(uid.to_owned()).or_insert_with(|| Trouble {
             retries: Retries::default(),
+            count: 0,
             message: String::new(),
             generation,
             until: Instant::now(),
         });
         let pause = trouble.retries.failed().min(longest);
+        trouble.count += 1;
         trouble.message = message;
         trouble.generation = generation;
         trouble.until = Instant::now() + pause;

@@ -29,6 +29,10 @@ const REST: Duration = Duration::from_secs(600);
 /// Pause before looking again after somebody else has changed what was looked at.
 const AFTER_CONFLICT: Duration = Duration::from_millis(20);
 
+/// So many conflicts in a row are looked into at once. What is refused more often is none: the schema of the cluster's CRD does
+/// not know what is written, for one.
+const CONFLICTS: u32 = 20;
+
 /// Until the lease may be renewed, where it is nearly over.
 const AFTER_LEASE: Duration = Duration::from_secs(1);
 
@@ -69,12 +73,19 @@ pub(super) async fn reconcile(
 }
 
 fn pause_after(context: &Context, uid: &str, generation: i64, error: &ClusterError) -> Duration {
-    if error.class == ErrorClass::Precondition {
+    let is_conflict = is_conflict(error.class, context.failures(uid));
+    if is_conflict {
         tracing::debug!(%error, "the world has changed since it was looked at; looking again");
-        return context.failed(uid, generation, error.to_string(), AFTER_CONFLICT);
+    } else {
+        tracing::warn!(%error, reason = error.reason, "a call to the API server failed; trying again");
     }
-    tracing::warn!(%error, reason = error.reason, "a call to the API server failed; trying again");
-    context.failed(uid, generation, error.to_string(), LONGEST_PAUSE)
+    let longest = if is_conflict { AFTER_CONFLICT } else { LONGEST_PAUSE };
+    context.failed(uid, generation, error.to_string(), longest)
+}
+
+/// Whether looking again at once will do, after so many failures before.
+fn is_conflict(class: ErrorClass, before: u32) -> bool {
+    class == ErrorClass::Precondition && before < CONFLICTS
 }
 
 async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -> Result<Next, ClusterError> {
@@ -232,4 +243,16 @@ async fn act(
     let word = outcome.as_ref().map_or_else(|error| error.reason.as_str(), |()| "Done");
     context.metrics.effect(effect.kind(), word);
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_again_and_again_is_no_conflict() {
+        assert!(is_conflict(ErrorClass::Precondition, CONFLICTS - 1));
+        assert!(!is_conflict(ErrorClass::Precondition, CONFLICTS));
+        assert!(!is_conflict(ErrorClass::Transient, 0));
+    }
 }
