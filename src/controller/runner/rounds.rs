@@ -64,13 +64,18 @@ impl Tally {
     }
 
     fn into_report(self, rounds: i64) -> CheckReport {
-        let verdict = match (self.is_within_limit(), self.latest.verdict) {
+        // However many may fail, without one that passed there is nothing to pass by.
+        let has_passed = self.failed < rounds;
+        let verdict = match (self.is_within_limit() && has_passed, self.latest.verdict) {
             (false, _) => self.worst,
             (true, passed @ (Verdict::Pass | Verdict::Warn)) => passed,
             (true, _) => Verdict::Pass,
         };
         let message = match (self.failed, self.limit) {
             (0, _) | (_, None) => self.latest.message.clone(),
+            (failed, Some(limit)) if !has_passed && failed <= limit => {
+                format!("none of {rounds} rounds passed, the last of them: {}", self.told)
+            }
             (failed, Some(limit)) => {
                 format!(
                     "{failed} of {rounds} rounds failed, at most {limit} may; the last of them: {}",
@@ -125,6 +130,14 @@ mod tests {
         assert_eq!(verdict, Fail);
         assert_eq!(message, "3 of 4 rounds failed, at most 2 may; the last of them: round 3");
         assert_eq!(of(Some(0), &[Fail]).1, Fail);
+    }
+
+    #[test]
+    fn a_check_that_never_passed_does_not_pass_whatever_the_limit() {
+        let (goes_on, verdict, message, _) = of(Some(3), &[Fail, Error, Error]);
+        assert_eq!((goes_on, verdict), (true, Fail));
+        assert_eq!(message, "none of 3 rounds passed, the last of them: round 2");
+        assert_eq!(of(Some(3), &[Error, Pass, Error]).1, Pass);
     }
 
     #[test]
