@@ -24,8 +24,11 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes that all keys of a model may take on the wire.
 const BYTE_BUDGET: u64 = 64 << 20;
 
+/// By how much more is read where the first blocks have none.
+const WIDER: f64 = 20.0;
+
 /// Why there are no keys.
-#[derive(thiserror::Error, Debug, PartialEq, Eq, Clone)]
+#[derive(thiserror::Error, Debug, PartialEq, Clone)]
 pub(super) enum KeysError {
     #[error(transparent)]
     Traffic(#[from] TrafficError),
@@ -41,6 +44,11 @@ pub(super) enum KeysError {
     NoColumn(String),
     #[error("keys of {0} could not be sampled: no row has one of at most 256 bytes")]
     Empty(String),
+    #[error(
+        "keys of {0} could not be sampled: no row in the {1:.3} % of its blocks that were read has one of at most 256 bytes; \
+         raise the sample's count, or give values by list"
+    )]
+    Sparse(String, f64),
 }
 
 impl KeysError {
@@ -48,8 +56,12 @@ impl KeysError {
     /// something that is none, says nothing about the database.
     pub(super) fn verdict(&self) -> Verdict {
         match self {
+            // What took too long says how large the table is, or how busy.
+            Self::Read(_, fault) if matches!(fault.class, ErrorClass::Canceled | ErrorClass::LockTimeout) => {
+                Verdict::Error
+            }
             Self::Connect(_) | Self::Read(..) | Self::NoTable(_) | Self::NoColumn(_) => Verdict::Fail,
-            Self::Traffic(_) | Self::NotATable(_) | Self::Empty(_) => Verdict::Error,
+            Self::Traffic(_) | Self::NotATable(_) | Self::Empty(_) | Self::Sparse(..) => Verdict::Error,
         }
     }
 }
@@ -97,12 +109,20 @@ async fn sampled(session: &Session, sample: &SampleParameter, seed: u64) -> Resu
     session.begin(&limits).await.map_err(fault)?;
     let read = async {
         let source = find(session, sample).await?;
-        let mut keys = rows(session, sample, &source, source.share(sample.count), seed).await?;
-        // A table may be mostly empty blocks.
-        if keys.is_empty() && source.share(sample.count).is_some() {
-            keys = rows(session, sample, &source, None, seed).await?;
+        let mut share = source.share(sample.count);
+        let mut keys = rows(session, sample, &source, share, seed).await?;
+        // Many a block may be empty, or without a value. All of a large table is not read for that: it is somebody's production.
+        if keys.is_empty()
+            && let Some(first) = share
+        {
+            share = within_table(first * WIDER);
+            keys = rows(session, sample, &source, share, seed).await?;
         }
-        if keys.is_empty() { Err(KeysError::Empty(shown(sample))) } else { Ok(keys) }
+        match (keys.is_empty(), share) {
+            (false, _) => Ok(keys),
+            (true, None) => Err(KeysError::Empty(shown(sample))),
+            (true, Some(percent)) => Err(KeysError::Sparse(shown(sample), percent)),
+        }
     };
     let keys = read.await?;
     session.client().batch_execute("COMMIT").await.map_err(|error| fault(session.explain(&error)))?;
@@ -120,9 +140,13 @@ impl Source {
     /// The percentage of blocks that is read: with one row in each, enough. `None` for all of them.
     #[allow(clippy::cast_precision_loss, reason = "a share of a size")]
     fn share(&self, count: i32) -> Option<f64> {
-        let wanted = 100.0 * f64::from(count.max(1)) / self.blocks.max(1) as f64;
-        (wanted < 100.0).then_some(wanted)
+        within_table(100.0 * f64::from(count.max(1)) / self.blocks.max(1) as f64)
     }
+}
+
+/// A percentage of blocks; `None` for all of them.
+fn within_table(percent: f64) -> Option<f64> {
+    (percent < 100.0).then_some(percent)
 }
 
 async fn find(session: &Session, sample: &SampleParameter) -> Result<Source, KeysError> {
@@ -176,4 +200,17 @@ async fn rows(
     let fault = |error: tokio_postgres::Error| KeysError::Read(shown(sample), session.explain(&error));
     let rows = session.client().query_typed(&question, &[]).await.map_err(fault)?;
     rows.iter().map(|row| row.try_get::<_, &str>(0).map(Arc::from).map_err(fault)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_takes_too_long_to_read_is_no_fault_of_the_database() {
+        let verdict = |class| KeysError::Read("t.c".to_owned(), Fault::local(class)).verdict();
+        assert_eq!(verdict(ErrorClass::Canceled), Verdict::Error);
+        assert_eq!(verdict(ErrorClass::LockTimeout), Verdict::Error);
+        assert_eq!(verdict(ErrorClass::Privilege), Verdict::Fail);
+    }
 }

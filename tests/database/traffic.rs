@@ -164,7 +164,9 @@ async fn keys_that_can_not_be_sampled_are_named_with_the_reason() {
     database
         .execute("CREATE TABLE hidden (id int); CREATE TABLE empty (id int); CREATE VIEW v AS SELECT 1 AS id")
         .await;
-    database.execute("GRANT SELECT ON empty, v TO PUBLIC").await;
+    let sparse = "CREATE TABLE sparse (id int, filler text); \
+        INSERT INTO sparse SELECT NULL, repeat('x', 500) FROM generate_series(1, 20000)";
+    database.execute(&format!("{sparse}; GRANT SELECT ON empty, sparse, v TO PUBLIC")).await;
     for (table, column, verdict, reason) in [
         ("gone", "id", Verdict::Fail, "keys of gone.id could not be sampled: there is no such table"),
         (
@@ -175,6 +177,7 @@ async fn keys_that_can_not_be_sampled_are_named_with_the_reason() {
         ),
         ("hidden", "id", Verdict::Fail, "42501"),
         ("empty", "id", Verdict::Error, "no row"),
+        ("sparse", "id", Verdict::Error, "of its blocks that were read"),
         ("v", "id", Verdict::Error, "neither a table nor a materialized view"),
         ("a b c", "id", Verdict::Fail, "keys of a b c.id could not be sampled"),
         ("stock; DROP TABLE stock", "id", Verdict::Fail, "could not be sampled"),
