@@ -57,6 +57,11 @@ pub enum CaptureError {
     /// The server could not be asked.
     #[error("the server's statistics could not be read: {0}")]
     Read(Fault),
+    /// A statement could not be prepared in time.
+    #[error(
+        "the server did not prepare a statement within {0} s; a table is locked, it seems: capture again when that is over"
+    )]
+    Locked(u64),
     /// The extension is not there.
     #[error(
         "pg_stat_statements is not installed in this database: add it to shared_preload_libraries, restart the server, and \

@@ -2,10 +2,11 @@
 //!
 //! Decides whether it is taken, and if not, why not; asks the server only whether it can be prepared.
 
+use tokio::time::timeout;
 use tokio_postgres::types::Type;
 
 use super::{
-    CaptureError, CaptureOptions,
+    CaptureError, CaptureOptions, STEP_TIMEOUT,
     census::Seen,
     columns::{self, Catalog, Table, Use},
     draw::{self, Drawn},
@@ -76,7 +77,11 @@ impl Entry {
         if tables.is_empty() && is_qualified || catalog.is_about_the_server(&tables).await? {
             return Ok(Self { fate: Fate::OfTheServer, ..entry });
         }
-        match session.client().prepare(&entry.sql).await {
+        // Outside a transaction no timeout of the server holds, and a table that is being rewritten is locked for long.
+        let Ok(prepared) = timeout(STEP_TIMEOUT, session.client().prepare(&entry.sql)).await else {
+            return Err(CaptureError::Locked(STEP_TIMEOUT.as_secs()));
+        };
+        match prepared {
             Ok(statement) => {
                 entry.find_parameters(catalog, &seen.text, tokens, &tables, statement.params()).await?;
             }
