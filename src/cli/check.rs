@@ -15,7 +15,7 @@ use clap::Args;
 use super::{
     exit_code,
     side::{CANDIDATE, LEGACY, named},
-    traffic_file,
+    traffic_file, written,
 };
 use crate::{
     api::{AcceptedFinding, Check, Traffic},
@@ -82,7 +82,7 @@ async fn ask_kind(kind: kind::Kind, options: &Options) -> anyhow::Result<ExitCod
         cluster: Arc::new(NoCluster::default()),
     };
     let report = ask_one(&check, &sides).await;
-    render::one(options.output, &report, &mut std::io::stdout().lock())?;
+    written(render::one(options.output, &report, &mut std::io::stdout().lock()))?;
     Ok(exit_code(report.verdict))
 }
 
@@ -98,7 +98,7 @@ async fn ask_manifest(manifest: &Manifest, options: &Options) -> anyhow::Result<
     for check in checks {
         reports.push(ask_one(&adjusted(check, options)?, &sides).await);
     }
-    render::all(options.output, &reports, &mut std::io::stdout().lock())?;
+    written(render::all(options.output, &reports, &mut std::io::stdout().lock()))?;
     Ok(exit_code(render::worst(&reports)))
 }
 

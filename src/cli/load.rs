@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::{
     exit_code,
     side::{CANDIDATE, LEGACY, named},
-    traffic_file,
+    traffic_file, written,
 };
 use crate::{
     api::{
@@ -146,7 +146,7 @@ async fn put_on(options: &Options) -> anyhow::Result<ExitCode> {
     let spec = LoadSpec::from_load(&asked(options, &traffic), &traffic, seed)?;
     let (progress, told) = tokio::sync::watch::channel(load::LoadProgress::default());
     let outcome = watch::watched(told, Box::pin(load::run(&spec, &targets, progress))).await;
-    told::print(&outcome.report, options.output)?;
+    written(told::print(&outcome.report, options.output))?;
     Ok(exit_code(outcome.report.verdict))
 }
 

@@ -66,13 +66,10 @@ impl Cli {
         };
         result.unwrap_or_else(|error| {
             // Whoever reads has had enough, as `head` has.
-            if error
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
-            {
+            if is_closed(&error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("Error: {error:#}");
+            say(format_args!("Error: {error:#}"));
             ExitCode::from(trouble)
         })
     }
@@ -86,6 +83,22 @@ fn exit_code(verdict: Verdict) -> ExitCode {
         Verdict::Error => 2,
         Verdict::Inconclusive => 3,
     })
+}
+
+/// Says something on standard error. Whoever closed it does not want to know, and what is under way goes on.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What came of writing the outcome of a command that measures: whoever reads may have had enough, as `head` has, and the exit
+/// code is the verdict all the same.
+fn written(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    result.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// kube and the database sessions share one rustls; this makes its one provider explicit.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
 
+use super::say;
 use crate::{
     api::{DatabaseRollout, DatabaseRolloutSpec},
     cluster::{self, LoadPlace, Namespace},
@@ -98,7 +99,7 @@ async fn read_all(
         }
     }
     if !reports.is_empty() {
-        unreadable.iter().for_each(|error| eprintln!("Warning: {error}"));
+        unreadable.iter().for_each(|error| say(format_args!("Warning: {error}")));
         return Ok(reports);
     }
     if unreadable.is_empty() {

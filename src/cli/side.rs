@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::target::target;
+use super::{say, target::target};
 use crate::postgres::Target;
 
 /// How a side is named: as an option and as an environment variable.
@@ -29,7 +29,7 @@ pub(super) fn named(
         },
     };
     if let Some(side) = &side {
-        eprintln!("{name}: {}", side.uri.endpoint());
+        say(format_args!("{name}: {}", side.uri.endpoint()));
     }
     Ok(side)
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::target::target;
+use super::{say, target::target};
 use crate::load::{self, CaptureOptions};
 
 #[derive(Args)]
@@ -70,9 +70,7 @@ async fn write(capture: Capture) -> anyhow::Result<()> {
         writes: capture.writes,
     };
     let captured = load::capture(&target, &options).await?;
-    for line in &captured.summary {
-        eprintln!("{line}");
-    }
+    captured.summary.iter().for_each(say);
     match capture.output.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => write_new(path, &captured.yaml),
         None => std::io::stdout().write_all(captured.yaml.as_bytes()).context("cannot write the model"),

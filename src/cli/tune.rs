@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{target::target, traffic_file};
+use super::{say, target::target, traffic_file, written};
 use crate::{
     api::{Access, Traffic},
     checks, duration,
@@ -91,7 +91,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::install_tls_provider()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(tune(options))?;
-    told::print(&outcome, options.output)?;
+    written(told::print(&outcome, options.output))?;
     Ok(match outcome.advice {
         Advice::Size { .. } => ExitCode::SUCCESS,
         Advice::Unclear(_) => ExitCode::from(UNCLEAR),
@@ -139,11 +139,11 @@ async fn measure(
             let seed = SEED + u64::from(round);
             let measured = Box::pin(closed_loop(target, traffic, size, length, seed)).await;
             let measured = measured.map_err(|why| anyhow::anyhow!("with {size} connections: {why}"))?;
-            eprintln!(
+            say(format_args!(
                 "round {} of {ROUNDS}, {size} connections: {} a second",
                 round + 1,
                 measured.per_second()
-            );
+            ));
             rounds[index].push(measured);
         }
     }

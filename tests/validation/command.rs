@@ -63,6 +63,19 @@ async fn the_exit_code_is_the_verdict() {
 }
 
 #[tokio::test]
+async fn the_exit_code_is_the_verdict_even_if_nobody_reads_the_report_or_what_is_said() {
+    let pair = Pair::new().await;
+    let closed = || std::io::pipe().map(|(_, writer)| writer).unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .args(["check", "sql", "--query", LESS, "--equals", "false"])
+        .envs(uris(&pair))
+        .stdout(closed())
+        .stderr(closed())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}
+
+#[tokio::test]
 async fn what_could_not_be_asked_is_2_and_says_why() {
     let silent = fake::server(Behaviour::Silent).await;
     let uri = format!("postgresql://u:canary@{silent}/d");

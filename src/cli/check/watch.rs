@@ -5,7 +5,7 @@ use std::{io::IsTerminal, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval_at};
 
-use crate::checks::Progress;
+use crate::{checks::Progress, cli::say};
 
 /// How often a bar is drawn.
 const REFRESH: Duration = Duration::from_millis(200);
@@ -59,9 +59,9 @@ impl Shown {
                 bar.tick();
             }
             Self::Lines(name) if total > 0 => {
-                eprintln!("{name}: {done} of {total}, {what}, after {} s", elapsed.as_secs());
+                say(format_args!("{name}: {done} of {total}, {what}, after {} s", elapsed.as_secs()));
             }
-            Self::Lines(name) => eprintln!("{name}: not over after {} s", elapsed.as_secs()),
+            Self::Lines(name) => say(format_args!("{name}: not over after {} s", elapsed.as_secs())),
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    cli::say,
     load::{ArmProgress, LoadProgress},
     text::milliseconds,
 };
@@ -39,7 +40,7 @@ pub(super) async fn watched<T>(told: Receiver<LoadProgress>, load: impl Future<O
                         bar.set_position(progress.elapsed.as_secs());
                         bar.set_message(line);
                     }
-                    None => eprintln!("{line}"),
+                    None => say(line),
                 }
             }
         }
