@@ -206,3 +206,37 @@ fn asked(options: &Options, traffic: &Traffic) -> Load {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn spec_of(line: &str) -> LoadSpec {
+        let options = Alone::try_parse_from(line.split_whitespace().skip(1)).unwrap().options;
+        let traffic = "{name: orders, statements: [{name: one, weight: 1, sql: SELECT 1}]}";
+        let traffic: Traffic = serde_saphyr::from_str(traffic).unwrap();
+        LoadSpec::from_load(&asked(&options, &traffic), &traffic, options.seed.unwrap_or_default()).unwrap()
+    }
+
+    #[test]
+    fn the_command_of_a_report_runs_the_same_load_again() {
+        let plain =
+            "cutover load --traffic orders.yaml --rate 200 --duration 1m30s --connections 10 --seed 7";
+        let all = format!(
+            "{plain} --shape 0s=10 --shape 20s500ms=100 --max-duration 4m --arrivals fixed --max-p50 5ms --max-p95 20ms \
+             --max-p99 1s --max-increase-p50 7 --max-increase-p95 12 --max-increase-p99 29 --max-error-percent 0.25 \
+             --min-throughput 150 --write-to-legacy --free-connections 9 --max-legacy-p95 250ms"
+        );
+        for line in [plain, &all] {
+            assert_eq!(load::report::command(&spec_of(line)), line);
+        }
+    }
+}

@@ -104,6 +104,11 @@ impl Course {
         Self { points: rise.into_iter().chain(later).collect(), process: self.process }
     }
 
+    /// The moments that it goes through, with the percentage of the rate at each.
+    pub(super) fn points(&self) -> impl Iterator<Item = (Duration, f64)> {
+        self.points.iter().map(|(at, share)| (Duration::from_secs_f64(*at), (share * 100.0).round()))
+    }
+
     pub(super) fn process(&self) -> ArrivalProcess {
         self.process
     }

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::api::Verdict;
 
 mod charts;
+mod command;
 mod describe;
 mod html;
 
+pub(crate) use command::command;
 pub(super) use describe::{class_name, describe, of_standing};
 pub use html::{RolloutLoads, html, html_of_rollout};
 

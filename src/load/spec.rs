@@ -28,6 +28,9 @@ const LONGEST_WARM_UP: Duration = Duration::from_secs(10);
 /// Most calls of a load: 40 MB at two bytes each, and as much again while they grow.
 const CALLS_MAX: u64 = 20_000_000;
 
+/// Connections that stay free on each server, unless set otherwise.
+pub(super) const FREE_CONNECTIONS: u32 = 5;
+
 /// A load, ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadSpec {

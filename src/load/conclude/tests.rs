@@ -12,7 +12,6 @@ fn look(verdict: LookVerdict, shared: bool, seconds: u32) -> Look {
         comparisons: vec![],
         noise: Noise { correlation: Some([correlation; 2]), ..Noise::default() },
         is_worse_as_a_whole: false,
-        alpha_spent: 0.0,
     }
 }
 
@@ -72,7 +71,6 @@ fn class_median(standing: Standing, ratio: Option<f64>) -> Comparison {
     Comparison {
         class: Some(1),
         metric: Metric::Latency(Percentile::P50),
-        autocorrelation_seconds: Some(3.0),
         latency: ratio.map(figures),
         standing,
         reason: String::new(),

@@ -69,14 +69,7 @@ pub(super) fn latency(
         }
         Err(unpaired) => (None, unpaired.why.clone()),
     };
-    Comparison {
-        class: class(paired.group),
-        metric,
-        autocorrelation_seconds: Some(paired.autocorrelation),
-        latency,
-        standing,
-        reason: format!("{subject} {said}"),
-    }
+    Comparison { class: class(paired.group), metric, latency, standing, reason: format!("{subject} {said}") }
 }
 
 fn figures(blocks: &Blocks, fail_alpha: f64, pass_alpha: f64) -> Option<LatencyFigures> {
@@ -176,13 +169,6 @@ impl Counted {
             legacy.failed,
             legacy.ended
         );
-        Comparison {
-            class: class(self.group),
-            metric: Metric::Failed,
-            autocorrelation_seconds: None,
-            latency: None,
-            standing,
-            reason,
-        }
+        Comparison { class: class(self.group), metric: Metric::Failed, latency: None, standing, reason }
     }
 }

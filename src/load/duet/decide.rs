@@ -203,7 +203,6 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
         comparisons,
         noise: judged.noise,
         is_worse_as_a_whole: matches!(judged.cause, Cause::Whole(..)),
-        alpha_spent: rules.alpha_spent(elapsed_seconds),
     }
 }
 

@@ -75,8 +75,6 @@ pub struct Comparison {
     pub class: Option<usize>,
     /// What is compared.
     pub metric: Metric,
-    /// For how long the noise of the ratio lasts, in seconds; of latencies only.
-    pub autocorrelation_seconds: Option<f64>,
     /// Of latencies that can be judged.
     pub latency: Option<LatencyFigures>,
     /// Where it stands.
@@ -100,8 +98,6 @@ pub struct Look {
     pub noise: Noise,
     /// Whether the tail is worse over the whole of it, though no comparison by blocks is: then nothing else carries the gate.
     pub is_worse_as_a_whole: bool,
-    /// Of the chance of a false `Fail`, so far.
-    pub alpha_spent: f64,
 }
 
 impl Look {

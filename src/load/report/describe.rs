@@ -3,7 +3,8 @@
 //! Decides which percentiles can be told: one of fewer than ten samples beyond it is left out, not guessed.
 
 use super::{
-    Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second, Settings,
+    Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second,
+    Settings, command,
 };
 use crate::{
     api::Verdict,
@@ -163,22 +164,14 @@ fn generator(taken: &Taken) -> Generator {
 
 fn settings(spec: &LoadSpec, taken: &Taken) -> Settings {
     let warm_up = if taken.lanes.len() > 1 { spec.warm_up.as_secs_f64() } else { 0.0 };
-    let name = &spec.traffic.name;
-    let command = format!(
-        "cutover load --traffic {name}.yaml --rate {} --duration {}s --connections {} --seed {}",
-        spec.rate,
-        spec.duration.as_secs_f64(),
-        spec.connections,
-        spec.seed
-    );
     Settings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        traffic: name.clone(),
+        traffic: spec.traffic.name.clone(),
         rate: spec.rate,
         connections: spec.connections,
         parallelism: taken.processes,
         warm_up_s: warm_up,
         statement_timeout_ms: u64::try_from(spec.statement_timeout.as_millis()).unwrap_or(u64::MAX),
-        command,
+        command: command(spec),
     }
 }
