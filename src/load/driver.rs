@@ -69,7 +69,7 @@ impl From<GuardError> for NotRun {
 }
 
 impl NotRun {
-    fn error(message: impl Into<String>) -> Self {
+    pub(super) fn error(message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Error, message: message.into() }
     }
 }
@@ -82,11 +82,28 @@ pub(super) async fn drive(
     told: &mut (dyn FnMut(Standing) + Send),
 ) -> Result<Taken, NotRun> {
     let sides = targets.sides();
-    let model = keys::model(&spec.traffic, sides[0].1, spec.seed).await;
-    let model = model.map_err(|fault| about(&sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
-    refuse_writes_on_legacy(spec, &model, targets)?;
-    let prepared = Prepared::new(spec, &sides, &model).await?;
+    let mut guard = std::pin::pin!(guard);
+    // Reading keys and logging in take their time, and connections, too.
+    let (model, prepared) = tokio::select! {
+        ready = get_ready(spec, targets, &sides) => ready?,
+        why = &mut guard => return Err(NotRun {
+            verdict: Verdict::Inconclusive,
+            message: format!("ended before it began, to leave the servers to the application: {why}"),
+        }),
+    };
     carry_out(spec, &sides, model, prepared, guard, told).await
+}
+
+async fn get_ready(
+    spec: &LoadSpec,
+    targets: &Targets,
+    sides: &[(Arm, &Target)],
+) -> Result<(SharedModel, Prepared), NotRun> {
+    let model = keys::model(&spec.traffic, sides[0].1, spec.seed).await;
+    let model = model.map_err(|fault| about(sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
+    refuse_writes_on_legacy(spec, &model, targets)?;
+    let prepared = Prepared::new(spec, sides, &model).await?;
+    Ok((model, prepared))
 }
 
 fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targets) -> Result<(), NotRun> {
@@ -129,6 +146,7 @@ async fn carry_out(
 ) -> Result<Taken, NotRun> {
     let warm_up = warm_up(spec, sides);
     let start = begin(spec)?;
+    let end = start + warm_up + spec.longest();
     let run = Arc::new(Run {
         arms: sides.iter().map(|(arm, _)| *arm).collect(),
         statement_timeout: spec.statement_timeout,
@@ -136,7 +154,8 @@ async fn carry_out(
         over: CancellationToken::new(),
         given_up: CancellationToken::new(),
         start,
-        deadline: start + warm_up + spec.longest() + DRAIN,
+        end,
+        deadline: end + DRAIN,
         last_us: AtomicU64::new(0),
     });
     let (queues, lanes) = lanes(spec, sides, &model, &run);

@@ -1,8 +1,8 @@
 //! The load never starves the application: what is left to it, before a load begins and as long as it runs.
 //!
 //! Decides, from what the servers themselves say, whether the load's connections leave `guard.freeConnections` free (`room`),
-//! and when a load has to end: too few are free, a server can't be watched any more, or legacy's own latency is too high
-//! (`latency`). One connection to each server, opened before the load's and counted with them, asks once a second.
+//! and when a load has to end: too few are free, a server can't be watched any more (`judge`), or legacy's own latency is too
+//! high (`latency`). One connection to each server, opened before the load's and counted with them, asks once a second.
 //! Never a verdict about the candidate: a server that is busy says nothing about it, so what a guard ends is `Inconclusive`.
 
 use std::{fmt, time::Duration};
@@ -19,13 +19,15 @@ use crate::{
     postgres::{ConnectCause, ConnectError, ErrorClass, Target},
 };
 
+mod judge;
 mod latency;
 mod room;
 
-pub use latency::{LegacyLatency, MIN_CALLS};
+pub use latency::{LegacyLatency, MIN_CALLS, NO_ANSWER_US};
 pub use room::{Scope, TooFew};
 
-use room::{Judge, Seen};
+use judge::Judge;
+use room::Seen;
 
 /// `application_name` of the connections that watch is `cutover/` and this.
 const PURPOSE: &str = "load guard";
@@ -102,7 +104,7 @@ pub enum GuardStop {
     },
     /// Legacy was too slow for too long.
     LegacyLatency {
-        /// In the last second, in microseconds.
+        /// In the last second, in microseconds; [`NO_ANSWER_US`] where more than 5 % had no answer.
         p95_us: u64,
         /// For how many seconds.
         seconds: u32,
@@ -127,6 +129,12 @@ impl fmt::Display for GuardStop {
                 "{} could not be watched, so the load was ended: {failures} questions in a row had no answer, the last one \
                  because {why}",
                 arm.name()
+            ),
+            Self::LegacyLatency { p95_us: NO_ANSWER_US, seconds, bound_us, bound } => write!(
+                f,
+                "legacy's p95 was above {:.1?} ({bound}) for {seconds} s, at last because more than 5 % of its statements had no \
+                 answer, so the load was ended for the application's sake; see why legacy fails them",
+                Duration::from_micros(*bound_us),
             ),
             Self::LegacyLatency { p95_us, seconds, bound_us, bound } => write!(
                 f,

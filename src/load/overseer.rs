@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     duet::{self, Arm, Look, LookVerdict, Recording, Rules},
-    guard::{GuardStop, LegacyLatency, MIN_CALLS},
+    guard::{GuardStop, LegacyLatency, MIN_CALLS, NO_ANSWER_US},
     pacer::Pacer,
     progress::{Standing, Teller},
     taken::Stop,
@@ -155,9 +155,8 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
         let figures = recording.figures(None, Arm::Legacy, from, to);
         (figures.ok + figures.failed >= least).then_some(figures.p95_us)
     };
-    // Where that many failed, it was as slow as can be.
     let p95 = |recording: &Recording, from, to, least| {
-        figures(recording, from, to, least).map(|p95_us| p95_us.unwrap_or(u64::MAX))
+        figures(recording, from, to, least).map(|p95_us| p95_us.unwrap_or(NO_ANSWER_US))
     };
     let (warm, measured) = (timeline.warm(), timeline.measured_seconds());
     let (recording, second) = match timeline.warm_up() {
@@ -192,7 +191,7 @@ async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> O
     let (recording, rules) = (Arc::clone(timeline.measured()), rules.clone());
     // A look at a long recording takes tenths of a second, which the calls in flight must not feel.
     let judging = tokio::task::spawn_blocking(move || duet::decide(&recording, halves, &rules));
-    let seen = judging.await.ok()?;
+    let Ok(seen) = judging.await else { return Some(Stop::Bug) };
     let is_over = seen.verdict != LookVerdict::Continue;
     *look = Some(seen);
     is_over.then_some(Stop::Verdict)

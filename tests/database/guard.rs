@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::{
-    api::Verdict,
+    api::{Access, Parameter, SampleParameter, Verdict},
     load::{
         Guard, Targets,
         guard::{GuardError, GuardStop, Scope, TooFew, Watch, Worst},
@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     counters::session,
     fake,
-    load::candidate,
+    load::{assert_verdict, candidate, run, spec, statement, stocked},
     postgres::{Database, Server, assert_shows_no_secret},
 };
 
@@ -137,6 +137,29 @@ async fn a_load_ends_when_the_application_needs_the_connections() {
         "{stop:?}"
     );
     assert_eq!(*worst.borrow(), Worst { free: Some(4), waiting: Some(1) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_does_not_begin_if_the_application_needs_the_connections_meanwhile() {
+    let database = stocked(Server::shared()).await;
+    database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 20", database.name)).await;
+    let mut held = sessions(&database, 1).await;
+    held[0].client().batch_execute("BEGIN; LOCK TABLE stock").await.unwrap();
+    let key = SampleParameter { table: "stock".to_owned(), column: "id".to_owned(), count: 10 };
+    let key = Parameter { sample: Some(key), ..Parameter::default() };
+    let spec = spec(Access::ReadOnly, vec![statement("SELECT $1::int", 1, vec![key])]);
+    let target = database.target();
+    let load = tokio::spawn(async move { run(&spec, &target).await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'stock'::regclass";
+    while held[0].client().query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    held.extend(sessions(&database, 14).await);
+    let result = load.await.unwrap();
+    assert_verdict(
+        &result,
+        Verdict::Inconclusive,
+        &["ended before it began", "kept free for the application"],
+    );
+    assert_eq!(result.scheduled, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

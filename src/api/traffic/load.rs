@@ -168,7 +168,7 @@ pub struct Guard {
     #[schemars(range(min = 0, max = 10_000))]
     pub free_connections: i32,
     /// The load ends when legacy's own 95th percentile is above this for 5 seconds. Without it: ten times what it was in the
-    /// warm-up, and at least 100 ms.
+    /// first third of the warm-up, while the load was light, and at least 100 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1ms')").message("guard.legacyP95 must be at least 1ms"))]

@@ -12,6 +12,8 @@ use super::{GuardStop, spec};
 
 /// Calls that a percentile is told of, at least.
 pub const MIN_CALLS: u64 = 20;
+/// A percentile that did not come back: where that many failed, legacy was as slow as can be.
+pub const NO_ANSWER_US: u64 = u64::MAX;
 /// Slow seconds that end a load, if p95 was told to be above the bound all the while.
 const SECONDS: u32 = 5;
 /// Without a bound in the spec: so many times that of the light load.
@@ -117,6 +119,17 @@ mod tests {
             stop.to_string(),
             "legacy's p95 was above 50.0ms (guard.legacyP95) for 5 s, at last 61.2ms, so the load was ended for the \
              application's sake; lower the rate"
+        );
+    }
+
+    #[test]
+    fn statements_that_legacy_fails_are_told_as_what_they_are() {
+        let mut legacy = legacy(Some(50));
+        let stop = (0..SECONDS).find_map(|_| legacy.tell(Some(NO_ANSWER_US), Some(NO_ANSWER_US))).unwrap();
+        let told = stop.to_string();
+        assert!(
+            told.contains("more than 5 % of its statements had no answer") && !told.contains("rate"),
+            "{told}"
         );
     }
 }

@@ -1,8 +1,7 @@
 //! How many connections are free on a server, and whether that is enough.
 //!
 //! Decides within which limits a connection counts (the server's slots for ordinary roles, the database's and the role's own
-//! limit), what a load takes of each, also where legacy and candidate are one server, and when two looks in a row
-//! make an end. What a process of another role is, an ordinary role may not see: it counts as a connection, even if it is a
+//! limit), and what a load takes of each, also where legacy and candidate are one server. What a process of another role is, an ordinary role may not see: it counts as a connection, even if it is a
 //! parallel worker. Autovacuum has no role and does not count.
 //! Pure but for reading an answer's columns; never takes what is reserved for superusers for free.
 
@@ -10,14 +9,7 @@ use std::fmt;
 
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Arm, GuardStop};
-
-/// Looks in a row with too little room that end a load.
-const LOW_LOOKS: u32 = 2;
-/// Looks in a row without an answer that end a load: legacy has an application to lose. A candidate that does not answer is
-/// given the time that the load itself needs to find that out, because only the load can fail it.
-const FAILED_LOOKS_LEGACY: u32 = 3;
-const FAILED_LOOKS_CANDIDATE: u32 = 10;
+use super::Arm;
 
 /// The moment the server started is which server it is: a copy, or a standby, has the same system identifier and slots of
 /// its own. `NULL` is what this version or this server does not have.
@@ -167,41 +159,12 @@ pub(super) fn admit(seen: &[(Arm, Seen)], connections: usize, least: u32) -> Res
     short.min_by_key(|short| (short.free - short.needed) / short.sides).map_or(Ok(()), Err)
 }
 
-/// Decides from one look after the other whether the load has to end.
-#[derive(Debug)]
-pub(super) struct Judge {
-    arm: Arm,
-    least: u32,
-    low: u32,
-    failures: u32,
-}
-
-impl Judge {
-    pub(super) fn new(arm: Arm, least: u32) -> Self {
-        Self { arm, least, low: 0, failures: 0 }
-    }
-
-    /// Takes what was seen. A look without an answer neither adds to the ones with too little room nor forgives them.
-    pub(super) fn tell(&mut self, seen: Result<Seen, String>) -> Option<GuardStop> {
-        let (arm, least) = (self.arm, self.least);
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(why) => {
-                self.failures += 1;
-                let most = if arm == Arm::Legacy { FAILED_LOOKS_LEGACY } else { FAILED_LOOKS_CANDIDATE };
-                let failures = self.failures;
-                return (failures >= most).then_some(GuardStop::Unwatched { arm, failures, why });
-            }
-        };
-        self.failures = 0;
-        let tightest = seen.tightest()?;
-        if tightest.free >= i64::from(least) {
-            self.low = 0;
-            return None;
-        }
-        self.low += 1;
-        let Room { scope, free, .. } = *tightest;
-        (self.low >= LOW_LOOKS).then_some(GuardStop::FreeConnections { arm, scope, free: free.max(0), least })
+#[cfg(test)]
+impl Seen {
+    /// A server with 97 slots, so many of them free.
+    pub(super) fn of_server(key: &str, free: i64) -> Self {
+        let room = Room { scope: Scope::Server, key: key.to_owned(), limit: 97, free };
+        Self { rooms: vec![room], waiting: 0 }
     }
 }
 
@@ -213,13 +176,9 @@ mod tests {
         Room { scope, key: key.to_owned(), limit, free }
     }
 
-    fn server(key: &str, free: i64) -> Seen {
-        Seen { rooms: vec![room(Scope::Server, key, 97, free)], waiting: 0 }
-    }
-
     #[test]
     fn what_a_load_opens_must_leave_the_applications_connections_free() {
-        let seen = [(Arm::Candidate, server("a", 25))];
+        let seen = [(Arm::Candidate, Seen::of_server("a", 25))];
         assert_eq!(admit(&seen, 20, 5), Ok(()));
         let refused = admit(&seen, 21, 5).unwrap_err();
         assert!(!refused.is_forever());
@@ -232,16 +191,19 @@ mod tests {
 
     #[test]
     fn the_tightest_limit_of_the_tightest_side_is_the_one_that_is_named() {
-        let mut legacy = server("a", 50);
+        let mut legacy = Seen::of_server("a", 50);
         legacy.rooms.push(room(Scope::Role, "a 7", 30, 12));
-        let refused = admit(&[(Arm::Legacy, legacy), (Arm::Candidate, server("b", 20))], 18, 5).unwrap_err();
+        let refused =
+            admit(&[(Arm::Legacy, legacy), (Arm::Candidate, Seen::of_server("b", 20))], 18, 5).unwrap_err();
         assert_eq!((refused.arm, refused.scope, refused.free), (Arm::Legacy, Scope::Role, 12));
         assert!(refused.to_string().ends_with("lower connections to at most 7"), "{refused}");
     }
 
     #[test]
     fn one_server_on_both_sides_bears_both_loads() {
-        let both = |candidate| [(Arm::Legacy, server("a", 30)), (Arm::Candidate, server(candidate, 30))];
+        let both = |candidate| {
+            [(Arm::Legacy, Seen::of_server("a", 30)), (Arm::Candidate, Seen::of_server(candidate, 30))]
+        };
         assert_eq!(admit(&both("b"), 20, 5), Ok(()));
         let refused = admit(&both("a"), 20, 5).unwrap_err();
         assert_eq!((refused.free, refused.needed), (30, 40));
@@ -250,45 +212,13 @@ mod tests {
 
     #[test]
     fn a_load_that_can_never_fit_is_told_from_a_server_that_is_busy() {
-        let never = admit(&[(Arm::Legacy, server("a", 90))], 93, 5).unwrap_err();
+        let never = admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 93, 5).unwrap_err();
         assert!(never.is_forever(), "97 slots, one watches");
-        assert!(!admit(&[(Arm::Legacy, server("a", 90))], 91, 5).unwrap_err().is_forever());
-        let busy = admit(&[(Arm::Legacy, server("a", 3))], 1, 5).unwrap_err();
+        assert!(!admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 91, 5).unwrap_err().is_forever());
+        let busy = admit(&[(Arm::Legacy, Seen::of_server("a", 3))], 1, 5).unwrap_err();
         assert!(busy.to_string().ends_with("wait until fewer are in use"), "{busy}");
         let full = Seen { rooms: vec![room(Scope::Role, "a 7", 4, 3)], waiting: 0 };
         let full = admit(&[(Arm::Legacy, full)], 1, 5).unwrap_err();
         assert!(full.to_string().ends_with("or lower guard.freeConnections"), "{full}");
-    }
-
-    #[test]
-    fn two_looks_in_a_row_with_too_little_room_end_a_load() {
-        let mut judge = Judge::new(Arm::Legacy, 5);
-        let mut tell = |free| judge.tell(Ok(server("a", free)));
-        assert_eq!([tell(4), tell(5), tell(4)], [None, None, None]);
-        let stop = tell(3).unwrap();
-        assert_eq!(
-            stop.to_string(),
-            "legacy had 3 connections free (of max_connections less what is reserved), fewer than the 5 kept free \
-             for the application (guard.freeConnections), so the load was ended"
-        );
-    }
-
-    #[test]
-    fn three_looks_without_an_answer_end_a_load_and_forgive_no_lack_of_room() {
-        let mut judge = Judge::new(Arm::Legacy, 5);
-        let silent = || Err("the connection was lost".to_owned());
-        assert_eq!([judge.tell(silent()), judge.tell(silent())], [None, None]);
-        assert_eq!(judge.tell(Ok(server("a", 4))), None);
-        assert_eq!([judge.tell(silent()), judge.tell(silent())], [None, None]);
-        let stop = judge.tell(silent()).unwrap();
-        assert!(stop.to_string().ends_with("the last one because the connection was lost"), "{stop}");
-        assert!(matches!(judge.tell(Ok(server("a", 4))), Some(GuardStop::FreeConnections { .. })));
-    }
-
-    #[test]
-    fn a_candidate_that_does_not_answer_is_left_to_the_loads_own_verdict_for_ten_looks() {
-        let mut judge = Judge::new(Arm::Candidate, 5);
-        let stops = (1..=10).filter(|_| judge.tell(Err("it is gone".to_owned())).is_some()).count();
-        assert_eq!(stops, 1);
     }
 }
