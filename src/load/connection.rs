@@ -43,6 +43,13 @@ pub(super) enum OpenError {
     /// The limits could not be set.
     #[error("the session's limits could not be set: {0}")]
     Limits(Fault),
+    /// The server was connected to, and then silent.
+    #[error(
+        "the session's limits could not be set and the statements not be prepared within {} s; see whether their tables are \
+         locked, or the server busy",
+        STEP_TIMEOUT.as_secs()
+    )]
+    TimedOut,
     /// A statement can't be prepared.
     #[error("{place} of the traffic model can't be prepared: {fault}")]
     Prepare {
@@ -88,7 +95,7 @@ impl OpenError {
     /// A candidate that can't be connected to, or lacks a table, fails; a faulty traffic model is an error.
     pub(super) fn verdict(&self) -> Verdict {
         match self {
-            Self::Connect(_) | Self::Limits(_) | Self::Prepare { .. } => Verdict::Fail,
+            Self::Connect(_) | Self::Limits(_) | Self::TimedOut | Self::Prepare { .. } => Verdict::Fail,
             Self::Parameters { .. } | Self::Column { .. } | Self::Unset { .. } => Verdict::Error,
         }
     }
@@ -137,7 +144,7 @@ impl Connection {
             let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
             Ok((scope, prepare_all(&session, model).await?))
         });
-        let silent = || Err(OpenError::Limits(Fault::local(ErrorClass::Connection)));
+        let silent = || Err(OpenError::TimedOut);
         let (scope, prepared) = ready.await.unwrap_or_else(|_| silent())?;
         Ok(Self { session, model: model.clone(), prepared, scope, limits })
     }

@@ -38,12 +38,16 @@ pub(super) struct Times {
     pub(super) service: Duration,
     /// How late the generator was, apart from waiting for a free connection.
     pub(super) lag: Duration,
+    /// Whether it ended after the schedule.
+    pub(super) is_drained: bool,
 }
 
 /// The books.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tally {
     pub(super) ok: u64,
+    /// Those of them that came after the schedule's end, which are no throughput of its time.
+    pub(super) drained: u64,
     pub(super) errors: u64,
     pub(super) timeouts: u64,
     /// Of answers and timeouts, from the scheduled arrival.
@@ -60,6 +64,7 @@ impl Tally {
     pub(super) fn new() -> Result<Self, CreationError> {
         Ok(Self {
             ok: 0,
+            drained: 0,
             errors: 0,
             timeouts: 0,
             latency: Latencies::new()?,
@@ -76,6 +81,7 @@ impl Tally {
         match outcome {
             Outcome::Ok => {
                 self.ok += 1;
+                self.drained += u64::from(times.is_drained);
                 self.latency.record(times.latency);
                 self.on_time.record(times.latency.saturating_sub(times.lag));
                 self.service.record(times.service);
@@ -98,6 +104,7 @@ impl Tally {
     /// Takes in what another process has booked of the same load.
     pub(super) fn add(&mut self, other: &Self) {
         self.ok += other.ok;
+        self.drained += other.drained;
         self.errors += other.errors;
         self.timeouts += other.timeouts;
         self.latency.add(&other.latency);
@@ -151,6 +158,7 @@ mod tests {
         latency: Duration::from_millis(3),
         service: Duration::from_millis(1),
         lag: Duration::from_micros(50),
+        is_drained: false,
     };
 
     fn outcome(kind: u8) -> Outcome {

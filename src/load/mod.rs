@@ -113,8 +113,9 @@ pub struct LoadOutcome {
     pub report: report::LoadReport,
 }
 
-/// Puts the load on and judges what was measured. Takes the schedule's length, a few seconds to connect, and
-/// at most 5 s and the statement timeout to drain. Dropping the future ends the load and closes its connections.
+/// Puts the load on and judges what was measured. Takes as long as the warm-up and the schedule, a few seconds to connect and to
+/// read the servers' counters before and after, up to 30 s for each column that keys are read of, and at most 5 s and the
+/// statement timeout to drain. Dropping the future ends the load and closes its connections.
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
@@ -163,10 +164,21 @@ async fn carried_out(
     guard.admit(connections).await?;
     let (notes, before) = (notes(targets, &guard), Before::read(targets, &guard).await);
     let taken = load(guard).await?;
-    let mut outcome = outcome::outcome(spec, &taken);
+    let (taken, mut outcome) = judged(spec.clone(), taken).await?;
     outcome.report.notes = notes;
     before.report(targets, &taken, &mut outcome.report).await;
     Ok(outcome)
+}
+
+/// Sorting the calls of a long load takes seconds, which nothing else of this process must wait for.
+async fn judged(spec: LoadSpec, taken: Taken) -> Result<(Taken, LoadOutcome), NotRun> {
+    let judging = tokio::task::spawn_blocking(move || {
+        let outcome = outcome::outcome(&spec, &taken);
+        (taken, outcome)
+    });
+    judging
+        .await
+        .map_err(|_| NotRun::error("what was measured could not be judged; this is a bug of cutover"))
 }
 
 /// What a reader must know before anything was measured.

@@ -76,7 +76,9 @@ fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict
     };
     let limits = verdict::judge(&measured(lane, taken), &limits);
     if let Some((verdict, message)) = taken.stop.as_ref().and_then(|stop| cut_short(stop, is_duet)) {
-        return (verdict, format!("{message}; {}", limits.1));
+        // What ends a load in its warm-up leaves nothing to sum up.
+        let told = if lane.scheduled > 0 { format!("{message}; {}", limits.1) } else { message };
+        return (verdict, told);
     }
     if !is_duet {
         return limits;
@@ -119,9 +121,10 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
     }
 }
 
-/// Answers per second, in thousandths.
+/// Answers per second, in thousandths. What was still answered after the schedule counts for nothing, and neither does the time
+/// that it took: one slow call at the end is no lack of throughput.
 fn throughput_milli(lane: Option<&LaneTaken>, elapsed: Duration) -> u64 {
-    let ok = lane.map_or(0, |lane| lane.tally.ok);
+    let ok = lane.map_or(0, |lane| lane.tally.ok - lane.tally.drained);
     u64::try_from(u128::from(ok) * 1_000_000_000 / elapsed.as_micros().max(1)).unwrap_or(u64::MAX)
 }
 
@@ -171,4 +174,25 @@ fn permille(ratio: f64) -> i64 {
 
 fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::measure::{Outcome, Tally, Times};
+
+    #[test]
+    fn one_slow_call_at_the_end_is_no_lack_of_throughput() {
+        let times = |is_drained| Times {
+            latency: Duration::from_millis(1),
+            service: Duration::from_millis(1),
+            lag: Duration::ZERO,
+            is_drained,
+        };
+        let mut tally = Tally::new().unwrap();
+        (0..600).for_each(|_| tally.record(Outcome::Ok, times(false), Duration::ZERO));
+        tally.record(Outcome::Ok, times(true), Duration::ZERO);
+        let lane = LaneTaken { arm: Arm::Candidate, scheduled: 601, skipped: 0, tally };
+        assert_eq!(throughput_milli(Some(&lane), Duration::from_secs(60)), 10_000);
+    }
 }

@@ -59,7 +59,7 @@ pub(super) struct Taken {
     #[serde(skip)]
     pub(super) look: Option<Look>,
     pub(super) stop: Option<Stop>,
-    /// From the end of the warm-up to the last answer.
+    /// From the end of the warm-up to the end of the schedule; to the last answer, where it was ended early.
     pub(super) elapsed: Duration,
     /// Processor time of all processes, the warm-up included.
     pub(super) cpu: Duration,

@@ -26,6 +26,8 @@ pub struct ErrorLimit(u64);
 impl ErrorLimit {
     /// 1 %.
     pub const ONE_PERCENT: Self = Self(1_000_000);
+    /// 0.1 %: what a load of the spec has that says nothing else.
+    pub const USUAL: Self = Self(100_000);
 
     /// Reads a percentage such as `0.1`, with at most six decimals; `None` if it is none, or above 100.
     #[must_use]
@@ -47,6 +49,13 @@ impl ErrorLimit {
         if self.0 == 0 { 0 } else { 300_000_000_u64.div_ceil(self.0) }
     }
 
+    /// The percentage, as [`Self::parse`] reads it.
+    #[must_use]
+    pub fn percent(self) -> String {
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// Whether `failed` of `all` is above the limit. Exact.
     fn is_broken(self, failed: u64, all: u64) -> bool {
         u128::from(failed) * 100_000_000 > u128::from(self.0) * u128::from(all)
@@ -55,8 +64,7 @@ impl ErrorLimit {
 
 impl std::fmt::Display for ErrorLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
-        write!(f, "{} %", text.trim_end_matches('0').trim_end_matches('.'))
+        write!(f, "{} %", self.percent())
     }
 }
 
@@ -69,6 +77,21 @@ pub(super) enum Breakdown {
     Backlog,
     /// Most of what was due had no answer for seconds.
     Stalled,
+}
+
+impl Breakdown {
+    fn told(self) -> String {
+        let what = match self {
+            Self::GrossFault => "more than half of the statements failed".to_owned(),
+            Self::Backlog => {
+                "the server fell behind the rate by more than could be caught up with".to_owned()
+            }
+            Self::Stalled => format!(
+                "the server fell behind: most of what was due had no answer for {STALLED_FOR} s and more"
+            ),
+        };
+        format!("{what}, so the load was ended early")
+    }
 }
 
 /// What is judged.
@@ -123,10 +146,9 @@ pub(super) struct Limits {
 
 /// The verdict and its message.
 pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
-    let Limits { latency, errors, .. } = *limits;
+    let errors = limits.errors;
     if measured.scheduled == 0 {
-        let message = "the schedule had no arrivals; raise the rate or the duration".to_owned();
-        return (Verdict::Inconclusive, message);
+        return nothing_due(measured);
     }
     let is_late = is_generator_late(measured);
     let mut faults = outright_faults(measured);
@@ -158,27 +180,11 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
             micros(measured.lag_p50_us)
         ));
     }
-    // A percentile needs 10 samples beyond it: 10 / (1 - q).
-    let [p50, p95, p99] = measured.on_time_us;
-    for (name, limit, seen, on_time, needed) in [
-        ("p50", latency.p50, measured.p50_us, p50, 20),
-        ("p95", latency.p95, measured.p95_us, p95, 200),
-        ("p99", latency.p99, measured.p99_us, p99, 1_000),
-    ] {
-        let Some(limit) = limit else { continue };
-        if taken < needed {
-            doubts.push(format!(
-                "{name} needs at least {needed} statements, and there were {taken}; raise the rate or the duration"
-            ));
-        } else if let Some(told) = broken(name, limit, seen, measured) {
-            // Late arrivals, or a burst of them after a pause of the generator, are not the server's doing.
-            let is_servers = !is_late && on_time.is_none_or(|on_time| on_time > limit);
-            let (list, told) = if is_servers {
-                (&mut faults, told)
-            } else {
-                (&mut doubts, format!("{told}, with the load generator's own lateness"))
-            };
-            list.push(told);
+    for percentile in percentiles(measured, &limits.latency) {
+        match percentile.judge(measured, taken, is_late) {
+            Kept::Yes => {}
+            Kept::No(fault) => faults.push(fault),
+            Kept::Open(doubt) => doubts.push(doubt),
         }
     }
     let summary = summary(measured);
@@ -186,6 +192,63 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         (false, _) => (Verdict::Fail, format!("{}; {summary}", faults.join("; "))),
         (true, false) => (Verdict::Inconclusive, format!("{}; {summary}", doubts.join("; "))),
         (true, true) => (Verdict::Pass, format!("{}{summary}", unjudged(limits))),
+    }
+}
+
+/// Nothing was due since the end of the warm-up: what is left is what ended the load before.
+fn nothing_due(measured: &Measured) -> (Verdict, String) {
+    measured.breakdown.map_or_else(
+        || (Verdict::Inconclusive, "the schedule had no arrivals; raise the rate or the duration".to_owned()),
+        |breakdown| (Verdict::Fail, format!("in the warm-up already, {}", breakdown.told())),
+    )
+}
+
+/// A percentile with a limit.
+struct Limited {
+    name: &'static str,
+    limit: u64,
+    seen: Option<u64>,
+    on_time: Option<u64>,
+    /// Fewest statements that tell it.
+    needed: u64,
+}
+
+enum Kept {
+    Yes,
+    No(String),
+    /// It can't be told; why.
+    Open(String),
+}
+
+/// Those that have one. A percentile needs 10 samples beyond it: 10 / (1 - q).
+fn percentiles(measured: &Measured, limits: &LatencyLimitsUs) -> impl Iterator<Item = Limited> {
+    let [p50, p95, p99] = measured.on_time_us;
+    [
+        ("p50", limits.p50, measured.p50_us, p50, 20),
+        ("p95", limits.p95, measured.p95_us, p95, 200),
+        ("p99", limits.p99, measured.p99_us, p99, 1_000),
+    ]
+    .into_iter()
+    .filter_map(|(name, limit, seen, on_time, needed)| {
+        Some(Limited { name, limit: limit?, seen, on_time, needed })
+    })
+}
+
+impl Limited {
+    fn judge(&self, measured: &Measured, taken: u64, is_late: bool) -> Kept {
+        let Self { name, limit, needed, .. } = *self;
+        if taken < needed {
+            return Kept::Open(format!(
+                "{name} needs at least {needed} statements, and there were {taken}; raise the rate or the duration"
+            ));
+        }
+        let Some(told) = broken(name, limit, self.seen, measured) else { return Kept::Yes };
+        // Late arrivals, or a burst of them after a pause of the generator, are not the server's doing.
+        if !is_late && self.on_time.is_none_or(|on_time| on_time > limit) {
+            Kept::No(told)
+        } else {
+            Kept::Open(format!("{told}, with the load generator's own lateness"))
+        }
     }
 }
 
@@ -225,17 +288,7 @@ fn thousandths(milli: u64) -> String {
 
 /// What fails whatever the limits are.
 fn outright_faults(measured: &Measured) -> Vec<String> {
-    let mut faults = Vec::new();
-    match measured.breakdown {
-        Some(Breakdown::GrossFault) => faults.push("more than half of the statements failed, so the load was ended early".to_owned()),
-        Some(Breakdown::Backlog) => faults.push(
-            "the server fell behind the rate by more than could be caught up with, so the load was ended early".to_owned(),
-        ),
-        Some(Breakdown::Stalled) => faults.push(format!(
-            "the server fell behind: most of what was due had no answer for {STALLED_FOR} s and more, so the load was ended early"
-        )),
-        None => {}
-    }
+    let mut faults: Vec<_> = measured.breakdown.map(Breakdown::told).into_iter().collect();
     if measured.ok == 0 {
         faults.push("no statement was answered".to_owned());
     }

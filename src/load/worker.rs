@@ -45,6 +45,8 @@ pub(super) struct Run {
     pub(super) given_up: CancellationToken,
     /// When the schedule begins.
     pub(super) start: Instant,
+    /// When the schedule is over.
+    pub(super) end: Instant,
     /// When nothing more is taken up, at the latest.
     pub(super) deadline: Instant,
     /// From the start to the last answer, in microseconds.
@@ -121,6 +123,7 @@ fn record(lane: &Lane, due: &Due, outcome: Outcome, idle_since: Instant, sent: I
         latency: ended.saturating_duration_since(due.scheduled),
         service: ended.saturating_duration_since(sent),
         lag: sent_or_handed.saturating_duration_since(due.scheduled),
+        is_drained: ended > run.end,
     };
     let last_us = u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
     run.last_us.fetch_max(last_us, Ordering::Relaxed);

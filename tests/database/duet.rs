@@ -272,3 +272,17 @@ async fn a_load_that_would_take_the_last_connections_does_not_begin() {
     assert!(outcome.report.message.contains("freeConnections"), "{}", outcome.report.message);
     assert!(sides(&outcome).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_stops_answering_in_the_warm_up_fails_before_its_end() {
+    let duet = Duet::new().await;
+    answer(&duet.candidate, "PERFORM pg_sleep(60)").await;
+    let spec = LoadSpec {
+        warm_up: Duration::from_secs(60),
+        statement_timeout: Duration::from_secs(30),
+        ..reads(60)
+    };
+    let outcome = duet.run(&spec).await;
+    assert_told(&outcome, Verdict::Fail, &["in the warm-up already, the server fell behind: "]);
+    assert_eq!(outcome.report.arms.candidate.unwrap().scheduled, 0);
+}

@@ -44,8 +44,8 @@ impl Over<'_> {
         }
         let warm_up = Duration::from_secs(warm_seconds.into());
         let last = Duration::from_micros(self.run.last_us.load(Ordering::Relaxed)).saturating_sub(warm_up);
-        // A schedule that was carried out took its length, even if its last arrivals were early.
-        let elapsed = if overseen.stop.is_none() { last.max(self.spec.longest()) } else { last };
+        let elapsed =
+            if overseen.stop.is_none() { self.spec.longest() } else { last.min(self.spec.longest()) };
         let measured: u64 = lanes.iter().map(|lane| lane.tally.taken()).sum();
         Ok(Taken {
             lanes,

@@ -18,7 +18,8 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
             let spread = (call * 7 + u64::from(second) * 13 + number) % 40;
             let base = if arm == Arm::Legacy { 400 } else { candidate_us };
             let latency = Duration::from_micros(base + spread);
-            let times = Times { latency, service: latency, lag: Duration::from_micros(20) };
+            let times =
+                Times { latency, service: latency, lag: Duration::from_micros(20), is_drained: false };
             tally.record(Outcome::Ok, times, Duration::ZERO);
             recording.record(second * HALVES_PER_SECOND, 0, arm, Ended::Answered(latency)).unwrap();
         }
@@ -79,7 +80,7 @@ fn what_came_after_a_passing_look_counts_as_well() {
         let latency = Duration::from_millis(3 + call % 40);
         lane.tally.record(
             Outcome::Ok,
-            Times { latency, service: latency, lag: Duration::ZERO },
+            Times { latency, service: latency, lag: Duration::ZERO, is_drained: false },
             Duration::ZERO,
         );
     }

@@ -241,3 +241,14 @@ fn a_limit_that_only_the_generators_lateness_breaks_is_open() {
     let late = Measured { lag_p50_us: 8_000_000, breakdown: Some(Breakdown::Backlog), ..good() };
     assert_eq!(verdict_of(&late), Verdict::Inconclusive);
 }
+
+#[test]
+fn a_server_that_stalls_in_the_warm_up_fails_although_nothing_was_measured() {
+    let stalled = Measured { breakdown: Some(Breakdown::Stalled), ..Measured::default() };
+    let (verdict, message) = judged(&stalled, limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(message.starts_with("in the warm-up already, the server fell behind: "), "{message}");
+    let nothing = judged(&Measured::default(), limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
+    assert_eq!(nothing.0, Verdict::Inconclusive);
+    assert!(nothing.1.contains("no arrivals"), "{}", nothing.1);
+}
