@@ -139,6 +139,19 @@ fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_
     assert_eq!(with([900, 905], 2_000, Verdict::Pass).0, Verdict::Pass);
     assert_eq!(with([1_001, 1_005], 2_000, Verdict::Pass).0, Verdict::Inconclusive);
     assert_eq!(with([201, 201], 400, Verdict::Fail).0, Verdict::Fail);
+    // Nor does it find the candidate worse.
+    let fail = look(LookVerdict::Fail, true, 60);
+    let found = Parts {
+        limits: (Verdict::Pass, String::new()),
+        latency_limits: LIMITS,
+        look: Some(&fail),
+        comparisons: &[],
+        lags_us: [60, 85],
+        p50_us: Some(400),
+    };
+    assert_eq!(conclude(&found).0, Verdict::Inconclusive);
+    let open = Parts { limits: (Verdict::Inconclusive, String::new()), lags_us: [60, 60], ..found };
+    assert_eq!(conclude(&open).0, Verdict::Fail);
 }
 
 #[test]

@@ -20,14 +20,17 @@ fn class(group: Group) -> Option<usize> {
 
 /// "statement 2 (lookup): p95", in which names are clipped.
 pub(super) fn subject(classes: &[String], group: Group, metric: Metric) -> String {
-    let name = match group {
+    format!("{}: {}", named(classes, group), metric.name())
+}
+
+pub(super) fn named(classes: &[String], group: Group) -> String {
+    match group {
         Group::All => "all statements".to_owned(),
         Group::Class(class) => {
             let name: String = classes.get(class).map_or("", String::as_str).chars().take(60).collect();
             format!("statement {} ({name})", class + 1)
         }
-    };
-    format!("{name}: {}", metric.name())
+    }
 }
 
 /// Where a percentile stands. Worse is looked at first; not worse also needs an estimate below the margin of

@@ -2,8 +2,8 @@
 //!
 //! `Fail` is looked at first: gross faults every half second, bets every few seconds, all comparisons at the fixed looks.
 //! `Pass` needs every comparison that can be judged, the median and the failures of all statements among them, the
-//! median of every class, no tail of all statements that strays too much to be judged, and none that is worse over the
-//! whole of it. When the time is over and it is neither, it is `Inconclusive`, and says what is missing. Pure.
+//! median of every class, no tail of all statements that strays too much to be judged, and no tail of any group that is worse
+//! over the whole of it. When the time is over and it is neither, it is `Inconclusive`, and says what is missing. Pure.
 
 use super::{
     HALVES_PER_SECOND,
@@ -52,13 +52,13 @@ pub(super) struct Judged {
     paired: Vec<Paired>,
     /// In the order of `paired`, then of the groups' failures; at a fixed look.
     standings: Vec<Standing>,
+    /// How it is worse over the whole of it, where nothing by blocks shows it to be worse.
+    whole: Option<String>,
 }
 
 enum Cause {
     Gross(String),
     Bet(Bet),
-    /// At the look with that number no comparison is open, and the whole of it is worse all the same.
-    Whole(usize, String),
     /// The look with that number; none is due yet where there is none.
     Look(Option<usize>),
 }
@@ -74,6 +74,7 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
         noise: Noise::default(),
         paired: Vec::new(),
         standings: Vec::new(),
+        whole: None,
     };
     if let Some(fault) = early::gross_fault(evidence, usize::try_from(halves).unwrap_or(usize::MAX)) {
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
@@ -86,11 +87,12 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
     if let Some((look, is_last)) = look {
         judged.standings = standings(evidence, &judged.paired, seconds, look, rules);
         judged.verdict = conclude(&judged.paired, &judged.standings, rules.may_pass(look), is_last);
-        if judged.verdict == LookVerdict::Pass
-            && let Some(told) = worse_as_a_whole(evidence, &judged.paired, seconds, rules)
-        {
+        // Asked of what is inconclusive, too: absolute limits must not carry the gate for it either.
+        if matches!(judged.verdict, LookVerdict::Pass | LookVerdict::Inconclusive) {
+            judged.whole = worse_as_a_whole(evidence, &judged.paired, seconds, rules);
+        }
+        if judged.whole.is_some() {
             judged.verdict = if is_last { LookVerdict::Inconclusive } else { LookVerdict::Continue };
-            judged.cause = Cause::Whole(look, told);
         }
     }
     if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
@@ -101,27 +103,35 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
     judged
 }
 
-/// A tail that is bad in a few blocks, and that no test of blocks sees: pauses. No test by itself, so it never fails, but
-/// nothing passes with it. Twice the margin to pass, because what one server did for a moment is in it, too.
+/// A tail that is bad in a few blocks, or for a part of the time, and that no test of blocks sees. No test by itself, so it never
+/// fails, but nothing passes with it. Twice the margin to pass, because what one server did for a moment is in it, too.
 fn worse_as_a_whole(
     evidence: &impl Evidence,
     paired: &[Paired],
     seconds: usize,
     rules: &Rules,
 ) -> Option<String> {
-    let whole = evidence.blocks(Group::All, seconds.max(1), 0, seconds).pop()?;
-    [Percentile::P95, Percentile::P99].into_iter().find_map(|percentile| {
-        let is_judged = |paired: &&Paired| paired.group == Group::All && paired.percentile == percentile;
-        paired.iter().find(is_judged)?.blocks.as_ref().ok()?;
-        let (ratio, margin) = (whole[percentile.index()].difference().exp(), rules.margin(percentile).pass);
-        (ratio > 1.0 + 2.0 * margin).then(|| {
-            let name = percentile.name();
-            format!(
-                "over the whole of it {name} of all statements was {ratio:.2} times legacy's, although its blocks differ little: \
-                 the candidate pauses now and then"
-            )
+    groups(evidence.classes().len()).into_iter().find_map(|group| {
+        let tails: Vec<_> = paired.iter().filter(|paired| paired.group == group && is_told_tail(paired)).collect();
+        let whole = if tails.is_empty() { None } else { evidence.blocks(group, seconds.max(1), 0, seconds).pop() }?;
+        tails.into_iter().find_map(|Paired { percentile, .. }| {
+            let (ratio, margin) = (whole[percentile.index()].difference().exp(), rules.margin(*percentile).pass);
+            (ratio > 1.0 + 2.0 * margin).then(|| {
+                format!(
+                    "over the whole of it {} of {} was {ratio:.2} times legacy's, which its blocks do not show: the candidate \
+                     pauses now and then, or is slower for a part of the time",
+                    percentile.name(),
+                    compare::named(evidence.classes(), group),
+                )
+            })
         })
     })
+}
+
+/// One that there are calls enough for, whether or not blocks tell it.
+fn is_told_tail(paired: &Paired) -> bool {
+    paired.percentile != Percentile::P50
+        && paired.blocks.as_ref().err().is_none_or(|unpaired| !unpaired.lacks_calls)
 }
 
 /// Less often the longer it takes: each count goes through everything recorded.
@@ -185,16 +195,20 @@ fn hinders(comparison: &Comparison) -> bool {
 fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
     let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
     let comparisons = match judged.cause {
-        Cause::Look(Some(look)) | Cause::Whole(look, _) => {
+        Cause::Look(Some(look)) => {
             compare_all(evidence, &judged.paired, &judged.standings, seconds, look, rules)
         }
         _ => Vec::new(),
     };
     let reason = match &judged.cause {
-        Cause::Gross(told) | Cause::Whole(_, told) => told.clone(),
+        Cause::Gross(told) => told.clone(),
         Cause::Bet(bet) => bet.told(evidence.classes(), rules),
         Cause::Look(None) => "the next look has not come yet".to_owned(),
-        Cause::Look(Some(_)) => why(judged, &comparisons),
+        Cause::Look(Some(_)) => match &judged.whole {
+            Some(whole) if !comparisons.iter().any(hinders) => whole.clone(),
+            Some(whole) => format!("{whole}; {}", why(judged, &comparisons, evidence.classes())),
+            None => why(judged, &comparisons, evidence.classes()),
+        },
     };
     Look {
         verdict: judged.verdict,
@@ -202,7 +216,7 @@ fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &
         seconds: elapsed_seconds,
         comparisons,
         noise: judged.noise,
-        is_worse_as_a_whole: matches!(judged.cause, Cause::Whole(..)),
+        is_worse_as_a_whole: judged.whole.is_some(),
     }
 }
 
@@ -237,7 +251,7 @@ fn compare_all(
 /// Most reasons that are told in one sentence; the comparisons have all of them.
 const REASONS_MAX: usize = 3;
 
-fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
+fn why(judged: &Judged, comparisons: &[Comparison], classes: &[String]) -> String {
     let that_are = |is_told: &dyn Fn(&Comparison) -> bool| {
         let told: Vec<_> = comparisons.iter().filter(|c| is_told(c)).map(|c| c.reason.as_str()).collect();
         let more = match told.len().saturating_sub(REASONS_MAX) {
@@ -262,9 +276,34 @@ fn why(judged: &Judged, comparisons: &[Comparison]) -> String {
                 .iter()
                 .filter(|comparison| comparison.class.is_none() && comparison.standing == Standing::TooFew)
                 .map(|comparison| format!("; not judged: {}", comparison.reason));
-            format!("not worse than legacy in {} comparisons{}", judged.count(), unjudged.collect::<String>())
+            format!(
+                "not worse than legacy in {} comparisons{}{}",
+                judged.count(),
+                unjudged.collect::<String>(),
+                unjudged_tails(comparisons, classes.len())
+            )
         }
         LookVerdict::Continue => that_are(&hinders),
         LookVerdict::Inconclusive => format!("{}; {advice}", that_are(&hinders)),
     }
+}
+
+/// The tails of classes that nothing was told of, by the classes' numbers.
+fn unjudged_tails(comparisons: &[Comparison], classes: usize) -> String {
+    let why =
+        [(Standing::TooFew, "too few calls"), (Standing::Unpaired, "too few blocks that are independent")];
+    let tails = [Percentile::P95, Percentile::P99];
+    let told = why.into_iter().flat_map(|why| tails.map(|percentile| (why, percentile)));
+    told.filter_map(|((standing, why), percentile)| {
+        let is_one = |class: &usize| {
+            comparisons.iter().any(|comparison| {
+                (comparison.class, comparison.metric, comparison.standing)
+                    == (Some(*class), Metric::Latency(percentile), standing)
+            })
+        };
+        let numbers: Vec<_> = (0..classes).filter(is_one).map(|class| (class + 1).to_string()).collect();
+        let name = percentile.name();
+        (!numbers.is_empty()).then(|| format!("; {why} to judge {name} of statement {}", numbers.join(", ")))
+    })
+    .collect()
 }

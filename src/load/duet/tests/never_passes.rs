@@ -93,6 +93,57 @@ fn a_tail_that_drifts_for_longer_than_there_is_time_for_never_passes() {
 }
 
 #[test]
+fn a_tail_that_goes_bad_half_way_is_worse_as_a_whole_whatever_else_is_open() {
+    let later = |second: u32, rank: u32| if second >= 60 && rank >= 92 { 3.0 } else { 1.0 };
+    let last = look(READS, [120, 120], later);
+    assert!(last.is_worse_as_a_whole, "{}", last.reason);
+    assert!(last.reason.starts_with("over the whole of it p95 of all statements was "), "{}", last.reason);
+}
+
+#[test]
+fn a_class_whose_tail_goes_bad_half_way_never_passes() {
+    // Reports are so many, and so fast, that not even the slowest of them are in the tail of all statements.
+    let with = |factor: f64| {
+        let names = vec!["read".to_owned(), "report".to_owned()];
+        let mut recording = Recording::new(names, 120).unwrap();
+        for (second, rank) in (0..120).flat_map(|second| (0..400_u32).map(move |rank| (second, rank))) {
+            let is_report = rank % 2 == 1;
+            let is_slow = is_report && second >= 60 && rank >= 352;
+            for arm in [Arm::Legacy, Arm::Candidate] {
+                let own = if is_report { 20.0 + f64::from(rank) / 10.0 } else { 1_000.0 + f64::from(rank) };
+                let times = if is_slow && arm == Arm::Candidate { factor } else { 1.0 };
+                let shared = (0.15 * f64::from(second * 7 % 10)).exp();
+                let latency = Duration::from_secs_f64(own * shared * times / 1e6);
+                let half = second * HALVES_PER_SECOND + rank % HALVES_PER_SECOND;
+                recording.record(half, usize::from(is_report), arm, Ended::Answered(latency)).unwrap();
+            }
+        }
+        decide(&recording, 240, &Rules::lasting(Duration::from_secs(60), Duration::from_secs(120)))
+    };
+    let alike = with(1.0);
+    assert_eq!(alike.verdict, LookVerdict::Pass, "{}", alike.reason);
+    let worse = with(3.0);
+    assert_eq!(standing(&worse, None, Metric::Latency(Percentile::P95)), Standing::NotWorse);
+    assert_eq!(worse.verdict, LookVerdict::Inconclusive, "{}", worse.reason);
+    assert!(
+        worse.reason.contains("over the whole of it p95 of statement 2 (report) was "),
+        "{}",
+        worse.reason
+    );
+}
+
+#[test]
+fn a_pass_names_the_tails_of_classes_that_were_not_judged() {
+    let passed = look(READS_AND_REPORTS, [120, 120], |_, _| 1.0);
+    assert_eq!(passed.verdict, LookVerdict::Pass, "{}", passed.reason);
+    for tail in
+        ["too few calls to judge p95 of statement 1, 2", "too few calls to judge p99 of statement 1, 2"]
+    {
+        assert!(passed.reason.contains(tail), "{}", passed.reason);
+    }
+}
+
+#[test]
 fn rare_pauses_never_pass() {
     // Every 30 s a second in which four calls of ten take eight times as long: one call in 75.
     let pauses = |second, rank| if second % 30 == 15 && rank >= 60 { 8.0 } else { 1.0 };
