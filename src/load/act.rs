@@ -91,11 +91,8 @@ pub(super) fn act(tokens: &[Token<'_>]) -> Act {
     let Some(first) = tokens.iter().find(|token| !token.is_symbol("(")) else {
         return Act::Other;
     };
-    let is_not_for_load = |token: &Token<'_>| {
-        let text = token.text.trim_matches('"').to_ascii_lowercase();
-        matches!(token.kind, Kind::Word | Kind::Quoted)
-            && NOT_FOR_LOAD.iter().any(|function| text.starts_with(function))
-    };
+    let is_not_for_load =
+        |token: &Token<'_>| NOT_FOR_LOAD.iter().any(|function| is_function(token, function));
     if first.kind != Kind::Word || tokens.iter().any(is_not_for_load) {
         return Act::Other;
     }
@@ -107,6 +104,17 @@ pub(super) fn act(tokens: &[Token<'_>]) -> Act {
         "commit" | "end" => Act::Commits,
         _ => Act::Other,
     }
+}
+
+/// Whether PostgreSQL carries it out in a read-only transaction as well, and others feel it: locks of tables, and messages.
+pub(super) fn is_felt_though_read_only(tokens: &[Token<'_>]) -> bool {
+    let acts = tokens.first().is_some_and(|first| first.is_word("lock") || first.is_word("notify"));
+    acts || tokens.iter().any(|token| is_function(token, "pg_notify"))
+}
+
+fn is_function(token: &Token<'_>, prefix: &str) -> bool {
+    matches!(token.kind, Kind::Word | Kind::Quoted)
+        && token.text.trim_matches('"').to_ascii_lowercase().starts_with(prefix)
 }
 
 fn reads_or_writes(tokens: &[Token<'_>]) -> Act {
@@ -157,6 +165,14 @@ mod tests {
             "WITH x AS (SELECT pg_try_advisory_lock(1)) SELECT * FROM x",
         ] {
             assert_eq!(act(&tokens(sql).unwrap()), Act::Other, "{sql}");
+        }
+        for (sql, expected) in [
+            ("LOCK TABLE t", true),
+            ("notify jobs, 'x'", true),
+            ("SELECT pg_catalog.pg_notify('jobs', 'x')", true),
+            ("SELECT 'pg_notify', lock FROM notify", false),
+        ] {
+            assert_eq!(is_felt_though_read_only(&tokens(sql).unwrap()), expected, "{sql}");
         }
         assert_eq!(act(&tokens("SELECT 'set_config', pg_advisory_xact_lock(1)").unwrap()), Act::Reads);
     }

@@ -16,7 +16,7 @@ use tokio::{
 use super::{Targets, duet::Arm, glance::Glance, spec};
 use crate::{
     api::Verdict,
-    postgres::{ConnectCause, ConnectError, ErrorClass, Target},
+    postgres::{ConnectError, Target},
 };
 
 mod judge;
@@ -68,15 +68,13 @@ impl GuardError {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Connect { arm: Arm::Candidate, error } if !is_full(error) => Verdict::Fail,
+            Self::Connect { arm: Arm::Candidate, error } if !error.is_for_lack_of_connections() => {
+                Verdict::Fail
+            }
             Self::TooFew(too_few) if too_few.is_forever() => Verdict::Error,
             Self::Connect { .. } | Self::Ask { .. } | Self::TooFew(_) => Verdict::Inconclusive,
         }
     }
-}
-
-fn is_full(error: &ConnectError) -> bool {
-    matches!(&error.cause, ConnectCause::Server(fault) if fault.class == ErrorClass::TooManyConnections)
 }
 
 /// Why a load had to end. Its text says what was measured against what bound.

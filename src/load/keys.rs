@@ -60,6 +60,7 @@ impl KeysError {
             Self::Read(_, fault) if matches!(fault.class, ErrorClass::Canceled | ErrorClass::LockTimeout) => {
                 Verdict::Error
             }
+            Self::Connect(error) if error.is_for_lack_of_connections() => Verdict::Inconclusive,
             Self::Connect(_) | Self::Read(..) | Self::NoTable(_) | Self::NoColumn(_) => Verdict::Fail,
             Self::Traffic(_) | Self::NotATable(_) | Self::Empty(_) | Self::Sparse(..) => Verdict::Error,
         }
@@ -86,7 +87,7 @@ async fn read(target: &Target, samples: &[SampleParameter], seed: u64) -> Result
     for sample in samples {
         let name = shown(sample);
         let reading = tokio::time::timeout(TIMEOUT, sampled(&session, sample, seed));
-        let timed_out = || Err(KeysError::Read(name, Fault::local(ErrorClass::Connection)));
+        let timed_out = || Err(KeysError::Read(name, Fault::local(ErrorClass::Canceled)));
         keys.push(reading.await.unwrap_or_else(|_| timed_out())?);
     }
     session.close().await;
@@ -154,8 +155,9 @@ async fn find(session: &Session, sample: &SampleParameter) -> Result<Source, Key
     let question = "SELECT c.relkind::pg_catalog.text, pg_catalog.format('%I.%I', n.nspname, c.relname), \
          (SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid \
             AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.text::pg_catalog.name AND NOT a.attisdropped), \
-         (SELECT pg_catalog.sum(pg_catalog.pg_relation_size(relid) OPERATOR(pg_catalog./) 8192)::pg_catalog.int8 FROM \
-            (SELECT relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) UNION SELECT c.oid) parts(relid)) \
+         (WITH RECURSIVE parts(relid) AS (SELECT c.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i \
+            JOIN parts ON i.inhparent OPERATOR(pg_catalog.=) parts.relid) \
+          SELECT pg_catalog.sum(pg_catalog.pg_relation_size(relid) OPERATOR(pg_catalog./) 8192)::pg_catalog.int8 FROM parts) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
          WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid";
     let fault = |error: tokio_postgres::Error| KeysError::Read(shown(sample), session.explain(&error));

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    act::{Act, act, calls_functions},
+    act::{Act, act, calls_functions, is_felt_though_read_only},
     sampler::{Keys, Sampler},
     scan,
     script::{self, ScriptError},
@@ -179,11 +179,15 @@ impl Model {
     }
 
     fn add(&mut self, mut class: Class, weight: i32) -> Result<(), TrafficError> {
-        class.runs_functions = class.steps.iter().any(|step| match step {
+        for step in &class.steps {
             // What can't be read was refused already.
-            Step::Send(query) => scan::tokens(&query.sql).is_ok_and(|tokens| calls_functions(&tokens)),
-            _ => false,
-        });
+            let Step::Send(query) = step else { continue };
+            let Ok(tokens) = scan::tokens(&query.sql) else { continue };
+            if class.read_only && is_felt_though_read_only(&tokens) {
+                return Err(TrafficError::Statement { place: query.place.clone(), reason: FELT.to_owned() });
+            }
+            class.runs_functions |= calls_functions(&tokens);
+        }
         let weight = u64::try_from(weight).ok().filter(|weight| *weight > 0);
         let weight = weight.ok_or_else(|| TrafficError::Weight { place: class.name.clone() })?;
         self.cumulative.push(self.cumulative.last().unwrap_or(&0) + weight);
@@ -273,6 +277,10 @@ fn of_script(model: &Script, access: Access) -> Result<Class, TrafficError> {
         scale: i64::from(model.scale),
     })
 }
+
+/// Why a statement is not for traffic that only reads.
+const FELT: &str = "LOCK, NOTIFY and pg_notify are carried out in a read-only transaction, too, and others feel them: leave it out, or \
+                    give access: ReadWrite";
 
 #[allow(clippy::cast_precision_loss, reason = "sums of at most 64 weights of a million")]
 fn float(weight: u64) -> f64 {

@@ -107,7 +107,8 @@ impl<'a> Scanner<'a> {
             let trimmed = rest.trim_start();
             self.position += rest.len() - trimmed.len();
             if trimmed.starts_with("--") {
-                self.position += trimmed.find('\n').unwrap_or(trimmed.len());
+                // To PostgreSQL a carriage return ends a line, too.
+                self.position += trimmed.find(['\n', '\r']).unwrap_or(trimmed.len());
             } else if trimmed.starts_with("/*") {
                 let start = self.position;
                 self.position += comment(trimmed).ok_or(Unterminated { what: "comment", start })?;
@@ -235,6 +236,7 @@ mod tests {
         use Kind::{Number, Placeholder, Quoted, Symbol, Text, Variable, Word};
         for (text, expected) in [
             ("a -- ; :b\n;", vec![(Word, "a"), (Symbol, ";")]),
+            ("a -- b\rc", vec![(Word, "a"), (Word, "c")]),
             ("/* /* ; */ :a */ 1.5e3", vec![(Number, "1.5e3")]),
             ("'a;''b' \"c\"\"d\"", vec![(Text, "'a;''b'"), (Quoted, "\"c\"\"d\"")]),
             (r"E'a\';' 'b\'", vec![(Text, r"E'a\';'"), (Text, r"'b\'")]),

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     budget::{Budget, ByteBudget},
     endpoint::Endpoint,
-    error::Fault,
+    error::{ErrorClass, Fault},
     login,
     role::{RoleError, Roles},
     session::Session,
@@ -93,6 +93,15 @@ pub struct ConnectError {
     pub endpoint: Endpoint,
     /// The reason.
     pub cause: ConnectCause,
+}
+
+impl ConnectError {
+    /// Whether all connections that the server, the database or the role has are in use: somebody else's may be, and in a while
+    /// no more.
+    #[must_use]
+    pub fn is_for_lack_of_connections(&self) -> bool {
+        matches!(&self.cause, ConnectCause::Server(fault) if fault.class == ErrorClass::TooManyConnections)
+    }
 }
 
 /// Why a step failed.

@@ -165,8 +165,10 @@ async fn keys_that_can_not_be_sampled_are_named_with_the_reason() {
         .execute("CREATE TABLE hidden (id int); CREATE TABLE empty (id int); CREATE VIEW v AS SELECT 1 AS id")
         .await;
     let sparse = "CREATE TABLE sparse (id int, filler text); \
-        INSERT INTO sparse SELECT NULL, repeat('x', 500) FROM generate_series(1, 20000)";
-    database.execute(&format!("{sparse}; GRANT SELECT ON empty, sparse, v TO PUBLIC")).await;
+        INSERT INTO sparse SELECT NULL, repeat('x', 500) FROM generate_series(1, 20000); \
+        CREATE TABLE parent (id int, filler text); CREATE TABLE child () INHERITS (parent); \
+        INSERT INTO child SELECT * FROM sparse";
+    database.execute(&format!("{sparse}; GRANT SELECT ON empty, sparse, parent, v TO PUBLIC")).await;
     for (table, column, verdict, reason) in [
         ("gone", "id", Verdict::Fail, "keys of gone.id could not be sampled: there is no such table"),
         (
@@ -178,6 +180,7 @@ async fn keys_that_can_not_be_sampled_are_named_with_the_reason() {
         ("hidden", "id", Verdict::Fail, "42501"),
         ("empty", "id", Verdict::Error, "no row"),
         ("sparse", "id", Verdict::Error, "of its blocks that were read"),
+        ("parent", "id", Verdict::Error, "of its blocks that were read"),
         ("v", "id", Verdict::Error, "neither a table nor a materialized view"),
         ("a b c", "id", Verdict::Fail, "keys of a b c.id could not be sampled"),
         ("stock; DROP TABLE stock", "id", Verdict::Fail, "could not be sampled"),
@@ -216,6 +219,20 @@ async fn a_class_that_only_reads_can_not_write_in_a_model_that_does() {
         assert_eq!(result.error_classes, [format!("25006 write in a read-only session: {}", result.errors)]);
         let written = i64::try_from(classes[0].ok).unwrap();
         assert_eq!(count(&database, "SELECT sum(quantity) FROM stock").await, written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_would_feel_of_a_read_only_transaction_is_refused() {
+    let database = stocked(Server::shared()).await;
+    let locks = transaction(vec![("LOCK TABLE stock", vec![]), ("SELECT 1", vec![])]);
+    let notifies = statement("NOTIFY jobs", 1, vec![]);
+    for (refused, place) in [(locks, "part 1 of statement 1"), (notifies, "statement 1")] {
+        let result = run(&spec(Access::ReadOnly, vec![refused.clone()]), &database.target()).await;
+        assert_verdict(&result, Verdict::Error, &[place, "others feel them"]);
+        assert_eq!(result.scheduled, 0);
+        let allowed = run(&spec(Access::ReadWrite, vec![refused]), &database.target()).await;
+        assert_eq!((allowed.ok, allowed.errors), (allowed.scheduled, 0), "{allowed:?}");
     }
 }
 
