@@ -145,9 +145,20 @@ async fn put_on(options: &Options) -> anyhow::Result<ExitCode> {
     let targets = targets(options)?;
     let spec = LoadSpec::from_load(&asked(options, &traffic), &traffic, seed)?;
     let (progress, told) = tokio::sync::watch::channel(load::LoadProgress::default());
-    let outcome = watch::watched(told, Box::pin(load::run(&spec, &targets, progress))).await;
+    let mut outcome = watch::watched(told, Box::pin(load::run(&spec, &targets, progress))).await;
+    let command = &mut outcome.report.settings.command;
+    *command = with_files(command, options, &traffic);
     written(told::print(&outcome.report, options.output))?;
     Ok(exit_code(outcome.report.verdict))
+}
+
+/// The command that runs a load again, with the scripts that it was of in place of a traffic model.
+fn with_files(command: &str, options: &Options, traffic: &Traffic) -> String {
+    if options.file.is_empty() {
+        return command.to_owned();
+    }
+    let files = scripts::options(&options.file, traffic.access, options.scale);
+    command.replacen(&format!("--traffic {}.yaml", traffic.name), &files, 1)
 }
 
 fn traffic(options: &Options) -> anyhow::Result<Traffic> {
@@ -219,8 +230,26 @@ mod tests {
         options: Options,
     }
 
+    fn options_of(line: &str) -> Options {
+        Alone::try_parse_from(line.split_whitespace().skip(1)).unwrap().options
+    }
+
+    #[test]
+    fn the_command_of_a_report_names_the_scripts_that_were_given() {
+        let files = "-f often.sql@9 -f seldom.sql --scale 10 --read-write";
+        let options = options_of(&format!("cutover load {files} --rate 5 --duration 1m"));
+        let traffic = Traffic {
+            name: "scripts".to_owned(),
+            access: Access::ReadWrite,
+            statements: vec![],
+            scripts: vec![],
+        };
+        let told = with_files("cutover load --traffic scripts.yaml --rate 5", &options, &traffic);
+        assert_eq!(told, format!("cutover load {files} --rate 5"));
+    }
+
     fn spec_of(line: &str) -> LoadSpec {
-        let options = Alone::try_parse_from(line.split_whitespace().skip(1)).unwrap().options;
+        let options = options_of(line);
         let traffic = "{name: orders, statements: [{name: one, weight: 1, sql: SELECT 1}]}";
         let traffic: Traffic = serde_saphyr::from_str(traffic).unwrap();
         LoadSpec::from_load(&asked(&options, &traffic), &traffic, options.seed.unwrap_or_default()).unwrap()

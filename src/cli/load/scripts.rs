@@ -20,6 +20,14 @@ pub(super) fn read(files: &[String], access: Access, scale: i32) -> anyhow::Resu
     Ok(from_pgbench("scripts", access, scale, &scripts)?)
 }
 
+/// The options that name them, as they were given.
+pub(super) fn options(files: &[String], access: Access, scale: i32) -> String {
+    let mut options: Vec<_> = files.iter().map(|file| format!("-f {file}")).collect();
+    options.extend((scale != 1).then(|| format!("--scale {scale}")));
+    options.extend((access == Access::ReadWrite).then(|| "--read-write".to_owned()));
+    options.join(" ")
+}
+
 fn read_one(file: &str) -> anyhow::Result<(String, String, i32)> {
     let (path, weight) = split(file)?;
     let length = std::fs::metadata(path).with_context(|| format!("cannot read {path}"))?.len();

@@ -186,8 +186,12 @@ fn class_row(class: &str, share: f64, name: &str, side: &ClassSide) -> Markup {
     } }
 }
 
+/// A ratio with its decimals, a count without.
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
+    value.map_or_else(
+        || "–".to_owned(),
+        |value| if value < 1.0 && value > 0.0 { format!("{value:.3}") } else { format!("{value:.0}") },
+    )
 }
 
 fn counters(report: &LoadReport) -> Markup {

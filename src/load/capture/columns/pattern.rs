@@ -75,15 +75,19 @@ fn folded(token: &Token<'_>) -> Option<String> {
     }
 }
 
-/// What follows FROM, JOIN, UPDATE, INTO and USING.
+/// What follows FROM, JOIN, UPDATE, INTO and USING, and is no function.
 pub(in crate::load::capture) fn tables(tokens: &[Token<'_>]) -> Vec<Table> {
     let opens = |token: &Token<'_>| {
         ["from", "join", "update", "into", "using"].iter().any(|word| token.is_word(word))
     };
     let mut tables = Vec::new();
-    for (index, _) in tokens.iter().enumerate().filter(|(_, token)| opens(token)) {
+    for (index, word) in tokens.iter().enumerate().filter(|(_, token)| opens(token)) {
         let mut rest = &tokens[index + 1..];
         while let Some((table, after)) = table(rest) {
+            // INSERT INTO has its columns there.
+            if after.first().is_some_and(|token| token.is_symbol("(")) && !word.is_word("into") {
+                break;
+            }
             tables.push(table);
             rest = match after {
                 [comma, after @ ..] if comma.is_symbol(",") => after,

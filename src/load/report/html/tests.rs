@@ -91,3 +91,11 @@ fn a_report_of_nothing_is_still_a_page() {
     let page = html(&LoadReport { message: "it could not be run".to_owned(), ..LoadReport::default() });
     assert!(page.contains("it could not be run") && !page.contains("<svg"));
 }
+
+#[test]
+fn a_ratio_keeps_its_decimals_and_a_count_has_none() {
+    assert_eq!(
+        [Some(0.5512), Some(1.0), Some(0.0), Some(1234.0), None].map(number),
+        ["0.551", "1", "0", "1234", "–"]
+    );
+}

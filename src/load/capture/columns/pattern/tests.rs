@@ -51,6 +51,7 @@ fn tables_have_the_names_and_aliases_that_the_statement_gives_them() {
         ("SELECT 1 FROM a, b c, d WHERE x", vec![("a", "a"), ("b", "c"), ("d", "d")]),
         ("UPDATE t SET a = 1 FROM u", vec![("t", "t"), ("u", "u")]),
         ("DELETE FROM t USING u WHERE 1", vec![("t", "t"), ("u", "u")]),
+        ("SELECT extract(epoch FROM now()) FROM t, u", vec![("t", "t"), ("u", "u")]),
         ("INSERT INTO t (a) SELECT 1 FROM (SELECT 2 FROM u) z", vec![("t", "t"), ("u", "u")]),
     ] {
         let seen = tables(&tokens(sql).unwrap());
