@@ -102,7 +102,7 @@ pub async fn closed_loop(
 
 /// One connection, back to back. What was answered between the start and the end counts.
 async fn work(
-    connection: Connection,
+    mut connection: Connection,
     mut calls: Calls,
     start: Instant,
     end: Instant,

@@ -15,6 +15,7 @@ use super::{
     measure::Outcome,
     model::{Class, Model, SharedModel},
     parameter::Value,
+    patience::Patience,
     prepared::{Prepared, PreparedClass, prepare},
     schedule::Call,
     script::Frame,
@@ -92,9 +93,11 @@ pub(super) enum OpenError {
 }
 
 impl OpenError {
-    /// A candidate that can't be connected to, or lacks a table, fails; a faulty traffic model is an error.
+    /// A candidate that can't be connected to, or lacks a table, fails; a faulty traffic model is an error. A server whose
+    /// connections are all in use says nothing about itself.
     pub(super) fn verdict(&self) -> Verdict {
         match self {
+            Self::Connect(error) if error.is_for_lack_of_connections() => Verdict::Inconclusive,
             Self::Connect(_) | Self::Limits(_) | Self::TimedOut | Self::Prepare { .. } => Verdict::Fail,
             Self::Parameters { .. } | Self::Column { .. } | Self::Unset { .. } => Verdict::Error,
         }
@@ -118,6 +121,13 @@ impl From<Error> for Failure {
 /// A connection that is ready for load.
 #[derive(Debug)]
 pub(super) struct Connection {
+    ready: Ready,
+    patience: Patience,
+}
+
+/// What carries classes out.
+#[derive(Debug)]
+struct Ready {
     session: Session,
     model: SharedModel,
     prepared: Vec<PreparedClass>,
@@ -146,44 +156,49 @@ impl Connection {
         });
         let silent = || Err(OpenError::TimedOut);
         let (scope, prepared) = ready.await.unwrap_or_else(|_| silent())?;
-        Ok(Self { session, model: model.clone(), prepared, scope, limits })
+        let ready = Ready { session, model: model.clone(), prepared, scope, limits };
+        Ok(Self { ready, patience: Patience::new(statement_timeout + GRACE) })
     }
 
     /// Whether another statement can be sent.
-    pub(super) fn is_usable(&self) -> bool {
-        !self.session.is_closed()
-    }
-
     pub(super) async fn close(self) {
-        self.session.close().await;
+        self.ready.session.close().await;
     }
 
     /// Carries a class out and waits for its end, which is no later than the statement timeout, however many statements
     /// it has. `false` says that the connection is of no more use: the answer may still come, and would be taken for that
     /// of the next statement.
-    pub(super) async fn execute(&self, call: &Call) -> (Outcome, bool) {
-        self.session.refill_budget();
+    pub(super) async fn execute(&mut self, call: &Call) -> (Outcome, bool) {
+        let Self { ready, patience } = self;
+        ready.session.refill_budget();
         let started = Instant::now();
-        let limit = self.limits.statement_timeout;
-        match timeout(limit + GRACE, self.run(call)).await {
-            Ok((Ok(()), is_usable)) => (Outcome::Ok, is_usable),
-            Ok((Err(Failure::Script(label)), is_usable)) => (Outcome::Error(label), is_usable),
-            Ok((Err(Failure::Database(error)), is_usable)) => {
-                let fault = self.session.explain(&error);
+        let limit = ready.limits.statement_timeout;
+        match patience.wait_for(ready.run(call)).await {
+            Some((Ok(()), is_usable)) => (Outcome::Ok, is_usable),
+            Some((Err(Failure::Script(label)), is_usable)) => (Outcome::Error(label), is_usable),
+            Some((Err(Failure::Database(error)), is_usable)) => {
+                let fault = ready.session.explain(&error);
                 let is_timeout = fault.class == ErrorClass::Canceled && started.elapsed() + EARLY >= limit;
                 let outcome = if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) };
                 // Only after an error of the server is it clear where the next answer begins.
                 (outcome, is_usable && error.as_db_error().is_some())
             }
-            Err(_) => (Outcome::Timeout, false),
+            None => (Outcome::Timeout, false),
         }
+    }
+}
+
+impl Ready {
+    /// Whether another statement can be sent.
+    fn is_usable(&self) -> bool {
+        !self.session.is_closed()
     }
 
     /// Carries the steps of a class out, up to the first that fails; and whether the connection can go on being used.
     async fn run(&self, call: &Call) -> (Result<(), Failure>, bool) {
         let class = &self.model.classes[call.class];
         let mut run = Running {
-            connection: self,
+            ready: self,
             class,
             parameters: &call.parameters,
             frame: class.is_script().then(|| Frame::new(class.variables.len(), class.scale, call.seed)),
@@ -222,7 +237,7 @@ impl Connection {
 
 /// A class that is being carried out.
 struct Running<'a> {
-    connection: &'a Connection,
+    ready: &'a Ready,
     class: &'a Class,
     parameters: &'a [Value],
     /// The variables, of a script.
@@ -233,10 +248,10 @@ struct Running<'a> {
 
 impl Running<'_> {
     async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
-        let client = self.connection.session.client();
+        let client = self.ready.session.client();
         match (step, prepared) {
             (Step::Begin, _) => {
-                client.batch_execute(&self.connection.opening(self.class)).await?;
+                client.batch_execute(&self.ready.opening(self.class)).await?;
                 self.is_open = true;
             }
             // Whatever its answer, there is no transaction left.
@@ -258,9 +273,9 @@ impl Running<'_> {
     }
 
     async fn send(&mut self, query: &Query, prepared: &Prepared) -> Result<(), Failure> {
-        let client = self.connection.session.client();
-        let values: Vec<_> = query.arguments.iter().map(|argument| self.value(*argument)).collect();
-        let guard = if self.is_open { None } else { self.connection.guard(self.class) };
+        let client = self.ready.session.client();
+        let values = query.arguments.iter().map(|argument| self.value(*argument));
+        let guard = if self.is_open { None } else { self.ready.guard(self.class) };
         let answer = prepared.send(client, values);
         let row = match guard {
             None => answer.await?,

@@ -22,7 +22,7 @@ use super::{
     LoadSpec, Targets,
     deal::Deal,
     duet::Arm,
-    guard::{GuardError, GuardStop, LegacyLatency},
+    guard::{GuardError, GuardStop, LegacyLatency, Watch},
     keys,
     model::SharedModel,
     overseer::Overseer,
@@ -74,7 +74,8 @@ impl NotRun {
     }
 }
 
-/// Runs `spec` against `targets` to its end. Dropping the future stops the pacer and closes the connections.
+/// Runs `spec` against `targets` to its end. Nothing else should run on its thread: it paces there, too. Dropping the future
+/// stops the pacer and closes the connections.
 pub(super) async fn drive(
     spec: &LoadSpec,
     targets: &Targets,
@@ -102,6 +103,10 @@ async fn get_ready(
     let model = keys::model(&spec.traffic, sides[0].1, spec.seed).await;
     let model = model.map_err(|fault| about(sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
     refuse_writes_on_legacy(spec, &model, targets)?;
+    if spec.share.count == 1 {
+        // Once more: reading counters and keys took its time. The connection that asks is gone before the load's are opened.
+        Watch::open(targets, &spec.guard).await?.admit(spec.connections.saturating_sub(1)).await?;
+    }
     let prepared = Prepared::new(spec, sides, &model).await?;
     Ok((model, prepared))
 }
@@ -119,11 +124,6 @@ fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targe
         }
         _ => Ok(()),
     }
-}
-
-/// Without a bound of the spec one is taken from the warm-up, which legacy alone does not have.
-fn guards_legacy(spec: &LoadSpec, arms: &[Arm]) -> bool {
-    arms.contains(&Arm::Legacy) && (arms.len() > 1 || spec.guard.legacy_p95.is_some())
 }
 
 /// One server alone is measured from its first statement on: a cache that is cold is what the application will find.
@@ -152,7 +152,6 @@ async fn carry_out(
         statement_timeout: spec.statement_timeout,
         books: Mutex::new(prepared.books),
         over: CancellationToken::new(),
-        given_up: CancellationToken::new(),
         start,
         end,
         deadline: end + DRAIN,
@@ -160,9 +159,11 @@ async fn carry_out(
     });
     let (queues, lanes) = lanes(spec, sides, &model, &run);
     let pacer = Pacer::start(plan(spec, model.clone(), warm_up, start, queues)).map_err(|_| {
-        NotRun::error("the load generator's thread could not be started; give the operator more resources")
+        NotRun::error(
+            "the load generator's timer could not be set up; see how many files the process may open",
+        )
     })?;
-    let cpu = processor::time();
+    let (cpu, own, begun) = (processor::time(), processor::time_of_thread(), Instant::now());
     let mut workers = JoinSet::new();
     for (lane, connections) in lanes.iter().zip(prepared.connections) {
         for connection in connections {
@@ -174,15 +175,22 @@ async fn carry_out(
         pacer: &pacer,
         // A part of a schedule tells too little: the whole is judged once all parts are there.
         rules: (sides.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
-        legacy: guards_legacy(spec, &run.arms).then(|| LegacyLatency::new(&spec.guard)),
+        legacy: run.arms.contains(&Arm::Legacy).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
         teller: Teller { warm_up, duration: spec.longest() },
         told,
     };
     let overseen = overseer.oversee(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
-    let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu };
+    let own = processor::time_of_thread().saturating_sub(own);
+    let busy_permille = permille(own, begun.elapsed());
+    let over =
+        Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu, busy_permille };
     over.close(overseen).await
+}
+
+fn permille(part: Duration, whole: Duration) -> u32 {
+    u32::try_from(part.as_micros() * 1_000 / whole.as_micros().max(1)).unwrap_or(u32::MAX)
 }
 
 /// When the schedule begins.

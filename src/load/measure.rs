@@ -18,6 +18,9 @@ const MAX_LABELS: usize = 32;
 /// Most of them that are reported.
 const MAX_REPORTED: usize = 10;
 
+/// The label of what was in flight when a load that has failed was ended.
+pub(super) const GIVEN_UP: &str = "no answer when the load was ended";
+
 /// How a statement ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -114,6 +117,11 @@ impl Tally {
         for (label, count) in &other.labels {
             self.labels_of(label.clone(), *count);
         }
+    }
+
+    /// Those of the errors that were none of the server's: what was in flight when the load was ended.
+    pub(super) fn given_up(&self) -> u64 {
+        self.labels.get(GIVEN_UP).copied().unwrap_or(0)
     }
 
     fn label(&mut self, label: String) {

@@ -17,6 +17,8 @@ use crate::{
 };
 
 mod act;
+mod alarm;
+mod apart;
 mod books;
 mod capture;
 mod closed;
@@ -40,6 +42,7 @@ mod outcome;
 mod overseer;
 mod pacer;
 mod parameter;
+mod patience;
 mod prepared;
 mod processor;
 mod progress;
@@ -115,10 +118,16 @@ pub struct LoadOutcome {
 
 /// Puts the load on and judges what was measured. Takes as long as the warm-up and the schedule, a few seconds to connect and to
 /// read the servers' counters before and after, up to 30 s for each column that keys are read of, and at most 5 s and the
-/// statement timeout to drain. Dropping the future ends the load and closes its connections.
+/// statement timeout to drain. Runs on a thread of its own. Dropping the future ends the load and closes its connections.
 ///
 /// A database that can't be connected to fails: the caller knows whether that is the candidate's fault or no baseline.
 pub async fn run(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
+    let (own, targets) = (spec.clone(), targets.clone());
+    let load = apart::apart(move || async move { run_here(&own, &targets, progress).await });
+    load.await.unwrap_or_else(|ended| not_run_at_all(spec, Verdict::Error, &ended.to_string()))
+}
+
+async fn run_here(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<LoadProgress>) -> LoadOutcome {
     let mut show = |standing: Standing| {
         progress.send_replace(standing.shown());
     };

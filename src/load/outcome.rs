@@ -106,7 +106,8 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
     Measured {
         scheduled: lane.scheduled,
         ok: tally.ok,
-        errors: tally.errors,
+        // What was given up on was in flight when the load had failed for something else.
+        errors: tally.errors - tally.given_up(),
         timeouts: tally.timeouts,
         skipped: lane.skipped,
         p50_us: tally.latency.percentile_us(50, tally.errors),
@@ -115,6 +116,8 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
         on_time_us: [50, 95, 99].map(|percent| tally.on_time.percentile_us(percent, tally.errors)),
         service_p95_us: tally.service.percentile_us(95, tally.errors),
         lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
+        longest_lag_us: u64::try_from(taken.longest_lag.as_micros()).unwrap_or(u64::MAX),
+        busy_permille: taken.busy_permille,
         breakdown,
         is_cut_short: taken.stop.is_some() && breakdown.is_none(),
         throughput_milli: throughput_milli(Some(lane), taken.elapsed),
@@ -179,7 +182,7 @@ fn count(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::measure::{Outcome, Tally, Times};
+    use crate::load::measure::{GIVEN_UP, Outcome, Tally, Times};
 
     #[test]
     fn one_slow_call_at_the_end_is_no_lack_of_throughput() {
@@ -192,7 +195,10 @@ mod tests {
         let mut tally = Tally::new().unwrap();
         (0..600).for_each(|_| tally.record(Outcome::Ok, times(false), Duration::ZERO));
         tally.record(Outcome::Ok, times(true), Duration::ZERO);
-        let lane = LaneTaken { arm: Arm::Candidate, scheduled: 601, skipped: 0, tally };
+        tally.record(Outcome::Error("42P01".to_owned()), times(false), Duration::ZERO);
+        tally.record(Outcome::Error(GIVEN_UP.to_owned()), times(false), Duration::ZERO);
+        assert_eq!((tally.errors, tally.given_up()), (2, 1));
+        let lane = LaneTaken { arm: Arm::Candidate, scheduled: 603, skipped: 0, tally };
         assert_eq!(throughput_milli(Some(&lane), Duration::from_secs(60)), 10_000);
     }
 }

@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const LAST_WAIT: Duration = Duration::from_secs(1);
 /// The first one in so many parts of the warm-up, or more where that has too few calls, tells how fast legacy is by itself.
 const LIGHT_PART: u32 = 3;
+/// The same of one side alone, in seconds, or more where they have too few calls.
+const FIRST_SECONDS: u32 = 3;
 /// Most seconds whose calls together tell legacy's percentile.
 const LEGACY_SECONDS_MAX: u32 = 10;
 
@@ -70,7 +72,7 @@ impl Overseer<'_> {
                 joined = workers.join_next() => if joined.is_none() { break },
                 _ = ticks.tick() => {}
                 () = &mut last_wait, if stop.as_ref().is_some_and(|stop| is_trouble(stop, look.as_ref())) => {
-                    self.run.given_up.cancel();
+                    workers.abort_all();
                     last_wait.as_mut().reset(Instant::now() + LAST_WAIT);
                 }
                 why = &mut guard, if stop.is_none() => guarded = Some(Stop::Guard(why.to_string())),
@@ -169,14 +171,21 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
         .find_map(|length| p95(recording, second - length, second, MIN_CALLS));
     // Where that many failed there is nothing to hold against what comes later.
     let of_warm_up = || timeline.warm_up().and_then(|recording| figures(recording, 0, warm, MIN_CALLS)?);
-    // The load comes on gradually: in the first part of the warm-up it is light.
-    if measured == 1 {
-        legacy.compared_with(of_warm_up());
-    } else if measured == 0
-        && warm >= timeline.warm_seconds().div_ceil(LIGHT_PART)
-        && let Some(light) = of_warm_up()
-    {
-        legacy.compared_with(Some(light));
+    match (timeline.warm_up(), measured) {
+        // One side alone has none: its first seconds are all that the rest can be held against.
+        (None, FIRST_SECONDS..) => {
+            if let Some(first) = figures(recording, 0, measured, MIN_CALLS) {
+                legacy.compared_with(first);
+            }
+        }
+        (Some(_), 1) => legacy.compared_with(of_warm_up()),
+        // The load comes on gradually: in the first part of the warm-up it is light.
+        (Some(_), 0) if warm >= timeline.warm_seconds().div_ceil(LIGHT_PART) => {
+            if let Some(light) = of_warm_up() {
+                legacy.compared_with(Some(light));
+            }
+        }
+        _ => {}
     }
     legacy.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
 }

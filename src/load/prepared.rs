@@ -135,7 +135,10 @@ fn every_variable_is_set(class: &Class, prepared: &[Option<Prepared>]) -> Result
 
 impl Prepared {
     /// Sends the statement and waits for its end.
-    pub(super) async fn send(&self, client: &Client, values: Vec<&Value>) -> Result<Answer, Error> {
+    pub(super) async fn send<'a, I>(&self, client: &Client, values: I) -> Result<Answer, Error>
+    where
+        I: IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator>,
+    {
         if self.reads.is_none() {
             return client.execute_raw(&self.statement, values).await.map(|_| Answer::Unread);
         }

@@ -11,7 +11,7 @@ use super::{
     driver::{self, NotRun},
     duet::{self, HALVES_PER_SECOND, LookVerdict, Rules},
     guard::Watch,
-    taken::Taken,
+    taken::{Stop, Taken},
 };
 use crate::api::{Load, TlsSettings, Traffic, Verdict};
 
@@ -151,8 +151,10 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
         lane.skipped += other.skipped;
         lane.tally.add(&other.tally);
     }
-    all.stop = all.stop.take().or(part.stop);
+    all.stop = Stop::of_both(all.stop.take(), part.stop);
     all.elapsed = all.elapsed.max(part.elapsed);
+    all.busy_permille = all.busy_permille.max(part.busy_permille);
+    all.longest_lag = all.longest_lag.max(part.longest_lag);
     all.cpu += part.cpu;
     all.statements += part.statements;
     all.processes += part.processes;

@@ -31,6 +31,27 @@ pub(super) enum Stop {
     Bug,
 }
 
+impl Stop {
+    /// Of several the one that counts: what voids the others, then what is for the application's sake, then legacy's.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Bug => 0,
+            Self::Guard(_) => 1,
+            Self::GrossFault(Arm::Legacy) | Self::Backlog(Arm::Legacy) | Self::Stalled(Arm::Legacy) => 2,
+            Self::WarmUp(_) => 3,
+            Self::GrossFault(Arm::Candidate)
+            | Self::Backlog(Arm::Candidate)
+            | Self::Stalled(Arm::Candidate) => 4,
+            Self::Verdict => 5,
+        }
+    }
+
+    /// Why several processes together ended, from why each did.
+    pub(super) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min_by_key(Self::rank)
+    }
+}
+
 /// One side's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LaneTaken {
@@ -63,6 +84,10 @@ pub(super) struct Taken {
     pub(super) elapsed: Duration,
     /// Processor time of all processes, the warm-up included.
     pub(super) cpu: Duration,
+    /// The part of the time that the thread was busy which paces and looks after the connections; of several processes the busiest.
+    pub(super) busy_permille: u32,
+    /// The latest that an arrival was handed out.
+    pub(super) longest_lag: Duration,
     /// Calls that it was for.
     pub(super) statements: u64,
     /// That shared the schedule.

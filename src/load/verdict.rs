@@ -112,6 +112,10 @@ pub(super) struct Measured {
     pub(super) service_p95_us: Option<u64>,
     /// Median of the generator's own lateness.
     pub(super) lag_p50_us: u64,
+    /// The latest that it handed an arrival out.
+    pub(super) longest_lag_us: u64,
+    /// The part of the time that its thread was busy; of several, the busiest.
+    pub(super) busy_permille: u32,
     pub(super) breakdown: Option<Breakdown>,
     /// Whether it was ended early for another reason: what was waiting then was never late.
     pub(super) is_cut_short: bool,
@@ -122,6 +126,11 @@ pub(super) struct Measured {
 /// Lateness of the generator that is never held against it: what is late by so little still comes as the schedule says,
 /// no limit is kept because of it, and one that is broken because of it is known to be.
 const ACCEPTABLE_LAG_US: u64 = 10_000;
+/// A generator that was later than this, once, stood still.
+const STANDSTILL_US: u64 = 1_000_000;
+/// A thread that is busier than this keeps answers waiting for as long as it takes to send four statements, at the mean
+/// (M/M/1: u / (1 - u) times), and more the busier it is.
+const BUSY_MAX_PERMILLE: u32 = 800;
 
 /// What a verdict is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,11 +160,15 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         return nothing_due(measured);
     }
     let is_late = is_generator_late(measured);
+    let has_stood_still = measured.longest_lag_us > STANDSTILL_US;
     let mut faults = outright_faults(measured);
     let mut doubts = Vec::new();
-    if is_late && measured.breakdown.is_some_and(|breakdown| breakdown != Breakdown::GrossFault) {
-        // A generator that hands out what was due all at once makes any server fall behind.
+    faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
+    // A generator that hands out at once what was due long ago makes any server fall behind.
+    if (is_late || has_stood_still) && measured.breakdown != Some(Breakdown::GrossFault) {
+        let is_told = has_stood_still && !faults.is_empty();
         doubts.append(&mut faults);
+        doubts.extend(is_told.then(|| stood_still(measured)));
     }
     let failed = measured.errors + measured.timeouts;
     let taken = measured.ok + failed;
@@ -172,7 +185,6 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
             errors.statements_needed()
         ));
     }
-    faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
     if is_late {
         doubts.push(format!(
             "the load generator itself was late by {} at the median, so the latencies are not the server's; \
@@ -180,6 +192,7 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
             micros(measured.lag_p50_us)
         ));
     }
+    doubts.extend(starved(measured));
     for percentile in percentiles(measured, &limits.latency) {
         match percentile.judge(measured, taken, is_late) {
             Kept::Yes => {}
@@ -220,13 +233,16 @@ enum Kept {
     Open(String),
 }
 
-/// Those that have one. A percentile needs 10 samples beyond it: 10 / (1 - q).
+/// Fewest statements that tell p50, p95 and p99: each needs 10 beyond it, 10 / (1 - q).
+const NEEDED: [u64; 3] = [20, 200, 1_000];
+
+/// Those that have one.
 fn percentiles(measured: &Measured, limits: &LatencyLimitsUs) -> impl Iterator<Item = Limited> {
     let [p50, p95, p99] = measured.on_time_us;
     [
-        ("p50", limits.p50, measured.p50_us, p50, 20),
-        ("p95", limits.p95, measured.p95_us, p95, 200),
-        ("p99", limits.p99, measured.p99_us, p99, 1_000),
+        ("p50", limits.p50, measured.p50_us, p50, NEEDED[0]),
+        ("p95", limits.p95, measured.p95_us, p95, NEEDED[1]),
+        ("p99", limits.p99, measured.p99_us, p99, NEEDED[2]),
     ]
     .into_iter()
     .filter_map(|(name, limit, seen, on_time, needed)| {
@@ -307,6 +323,25 @@ fn is_generator_late(measured: &Measured) -> bool {
     measured.lag_p50_us > ACCEPTABLE_LAG_US.max(fifth)
 }
 
+/// Told only of what it may have led to.
+fn stood_still(measured: &Measured) -> String {
+    format!(
+        "the load generator stood still for {}, and what was due meanwhile came all at once; see what stopped it, or give it more CPU",
+        micros(measured.longest_lag_us)
+    )
+}
+
+/// Why the generator could not send what the schedule says, and took each answer up when it got around to it, if so.
+fn starved(measured: &Measured) -> Option<String> {
+    (measured.busy_permille > BUSY_MAX_PERMILLE).then(|| {
+        format!(
+            "the load generator's thread was busy for {} % of the time, so the latencies are its own as well; lower the rate, or \
+             raise parallelism",
+            measured.busy_permille / 10
+        )
+    })
+}
+
 /// Where p95 is mostly waiting for a free connection, the server is not what is slow.
 fn waiting(name: &str, measured: &Measured) -> String {
     match (name, measured.p95_us, measured.service_p95_us) {
@@ -318,12 +353,18 @@ fn waiting(name: &str, measured: &Measured) -> String {
 }
 
 fn summary(measured: &Measured) -> String {
-    let percentile = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), micros);
+    let taken = measured.ok + measured.errors + measured.timeouts;
+    let percentile = |value: Option<u64>, needed| match value {
+        _ if taken < needed => "untold".to_owned(),
+        Some(value) => micros(value),
+        None => "none".to_owned(),
+    };
+    let [p50, p95, p99] = NEEDED;
     format!(
         "p50 {}, p95 {}, p99 {}, {} answers/s, {} of {} answered",
-        percentile(measured.p50_us),
-        percentile(measured.p95_us),
-        percentile(measured.p99_us),
+        percentile(measured.p50_us, p50),
+        percentile(measured.p95_us, p95),
+        percentile(measured.p99_us, p99),
         thousandths(measured.throughput_milli),
         measured.ok,
         measured.scheduled,

@@ -1,7 +1,7 @@
 //! One of the load's workers: it owns a connection and takes up one arrival after another.
 //!
 //! Decides when an arrival is taken up, what is booked of it, and when a lost connection is opened again. An arrival
-//! that was taken up is booked exactly once, and never sent again.
+//! that was taken up is booked exactly once, and never sent again. Aborting a worker gives up what it waits for.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use super::{
     books::Books,
     connection::Connection,
     duet::Arm,
-    measure::{Outcome, Times},
+    measure::{GIVEN_UP, Outcome, Times},
     model::SharedModel,
     pacer::Due,
 };
@@ -29,9 +29,6 @@ use crate::postgres::Target;
 
 /// First and longest pause before a lost connection is opened again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// The label of what was in flight when a load that has failed was ended.
-const GIVEN_UP: &str = "no answer when the load was ended";
 
 /// What all workers share.
 pub(super) struct Run {
@@ -41,8 +38,6 @@ pub(super) struct Run {
     pub(super) books: Mutex<Books>,
     /// Nothing more is taken up.
     pub(super) over: CancellationToken,
-    /// What has no answer yet is not waited for any longer.
-    pub(super) given_up: CancellationToken,
     /// When the schedule begins.
     pub(super) start: Instant,
     /// When the schedule is over.
@@ -75,9 +70,10 @@ pub(super) struct Lane {
 /// Takes up arrivals until there are no more.
 pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
     let mut connection = Some(connection);
+    let mut pause = BACKOFF.0;
     loop {
-        let Some(ready) = connection.take() else {
-            match reopen(&lane).await {
+        let Some(mut ready) = connection.take() else {
+            match reopen(&lane, pause).await {
                 Some(reopened) => connection = Some(reopened),
                 None => return,
             }
@@ -88,56 +84,67 @@ pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
             ready.close().await;
             return;
         };
-        let sent = Instant::now();
-        let (outcome, is_usable) = tokio::select! {
-            biased;
-            done = ready.execute(&due.call) => done,
-            () = lane.run.given_up.cancelled() => (Outcome::Error(GIVEN_UP.to_owned()), false),
-        };
-        record(&lane, &due, outcome, idle_since, sent);
+        let in_flight = InFlight { lane: &lane, due, idle_since, sent: Instant::now(), outcome: None };
+        let (outcome, is_usable) = ready.execute(&in_flight.due.call).await;
+        // What was given up on may go on in the server until its own timeout: a new connection before that would be one too many.
+        let is_abandoned = outcome == Outcome::Timeout && !is_usable;
+        pause = if is_abandoned { lane.run.statement_timeout } else { BACKOFF.0 };
+        in_flight.ended(outcome);
         connection = is_usable.then_some(ready);
     }
 }
 
-/// The next arrival; `None` when the run is over.
+/// The next arrival; `None` when there is none any more, or nothing more is to be taken up.
 async fn next(lane: &Lane) -> Option<Due> {
-    let run = &lane.run;
-    // Said apart, because a queue that still holds arrivals is ready before any deadline is looked at.
-    if Instant::now() >= run.deadline {
+    // Who waits for an arrival learns that there will be none from the pacer's end of the queue.
+    if lane.run.over.is_cancelled() || Instant::now() >= lane.run.deadline {
         return None;
     }
-    let due = async { lane.queue.lock().await.recv().await };
-    tokio::select! {
-        biased;
-        () = run.over.cancelled() => None,
-        due = timeout_at(run.deadline.into(), due) => due.ok().flatten(),
+    lane.queue.lock().await.recv().await
+}
+
+/// An arrival that was taken up. It is booked when this is dropped, so exactly once, whatever ends the worker.
+struct InFlight<'a> {
+    lane: &'a Lane,
+    due: Due,
+    idle_since: Instant,
+    sent: Instant,
+    /// `None` until there is one.
+    outcome: Option<Outcome>,
+}
+
+impl InFlight<'_> {
+    fn ended(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
     }
 }
 
-fn record(lane: &Lane, due: &Due, outcome: Outcome, idle_since: Instant, sent: Instant) {
-    let run = &lane.run;
-    let ended = Instant::now();
-    // With a connection free when it was due, all of the delay is the generator's; else only what the pacer took.
-    let sent_or_handed = if idle_since <= due.scheduled { sent } else { due.handed };
-    let times = Times {
-        latency: ended.saturating_duration_since(due.scheduled),
-        service: ended.saturating_duration_since(sent),
-        lag: sent_or_handed.saturating_duration_since(due.scheduled),
-        is_drained: ended > run.end,
-    };
-    let last_us = u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
-    run.last_us.fetch_max(last_us, Ordering::Relaxed);
-    run.books().record(lane.index, due, outcome, times, run.statement_timeout);
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let (run, due, ended) = (&self.lane.run, &self.due, Instant::now());
+        let outcome = self.outcome.take().unwrap_or_else(|| Outcome::Error(GIVEN_UP.to_owned()));
+        // With a connection free when it was due, all of the delay is the generator's; else only what the pacer took.
+        let sent_or_handed = if self.idle_since <= due.scheduled { self.sent } else { due.handed };
+        let times = Times {
+            latency: ended.saturating_duration_since(due.scheduled),
+            service: ended.saturating_duration_since(self.sent),
+            lag: sent_or_handed.saturating_duration_since(due.scheduled),
+            is_drained: ended > run.end,
+        };
+        let last_us =
+            u64::try_from(ended.saturating_duration_since(run.start).as_micros()).unwrap_or(u64::MAX);
+        run.last_us.fetch_max(last_us, Ordering::Relaxed);
+        run.books().record(self.lane.index, due, outcome, times, run.statement_timeout);
+    }
 }
 
-/// A new connection in place of a lost one; `None` when the run is over.
-async fn reopen(lane: &Lane) -> Option<Connection> {
+/// A new connection in place of a lost one, after a pause; `None` when the run is over.
+async fn reopen(lane: &Lane, mut pause: Duration) -> Option<Connection> {
     let run = &lane.run;
-    let mut pause = BACKOFF.0;
     let attempts = async {
         loop {
             sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            pause = (pause * 2).clamp(BACKOFF.0, BACKOFF.1);
             let _permit = lane.opening.acquire().await;
             // Its failure is in the books already, as the error that lost the connection.
             if let Ok(connection) = Connection::open(&lane.target, &lane.model, run.statement_timeout).await {

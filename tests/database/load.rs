@@ -8,7 +8,7 @@ use std::{
 use cutover::{
     api::{
         Access, Baseline, ChoiceParameter, IntegerParameter, LoadResult, Parameter, Skew, Statement, Traffic,
-        Verdict,
+        TransactionStatement, Verdict,
     },
     load::{self, LatencyLimitsUs, LoadProgress, LoadSpec, Targets},
     postgres::Target,
@@ -351,6 +351,39 @@ async fn a_dropped_load_closes_its_connections_promptly() {
     while crate::sql::number(database.target(), &count).await > 0 {
         assert!(started.elapsed() < Duration::from_secs(2), "connections are still open");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_on_keeps_its_place_until_the_server_has_ended_it() {
+    let database = stocked(Server::shared()).await;
+    // Four times just below the statement timeout: the transaction is given up on in its third, which the server goes on with.
+    let sleep = || TransactionStatement { sql: "SELECT pg_sleep(0.9)".to_owned(), params: vec![] };
+    let statement = Statement {
+        weight: 1,
+        transaction: vec![sleep(), sleep(), sleep(), sleep()],
+        ..Statement::default()
+    };
+    let spec = LoadSpec {
+        duration: Duration::from_secs(6),
+        statement_timeout: Duration::from_secs(1),
+        ..spec(Access::ReadOnly, vec![statement])
+    };
+    let (target, connections) = (database.target(), i64::try_from(spec.connections).unwrap());
+    let load = tokio::spawn({
+        let target = target.clone();
+        async move { run(&spec, &target).await }
+    });
+    let count = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cutover/load' AND usename = '{}'",
+        database.name
+    );
+    let mut most = 0;
+    while !load.is_finished() {
+        most = most.max(crate::sql::number(target.clone(), &count).await);
+    }
+    let result = load.await.unwrap();
+    assert!(result.timeouts > connections, "given up on and opened again: {result:?}");
+    assert_eq!(most, connections);
 }
 
 #[tokio::test(flavor = "multi_thread")]

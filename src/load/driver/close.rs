@@ -27,6 +27,8 @@ pub(super) struct Over<'a> {
     pub(super) shares: Vec<f64>,
     /// Processor time that it took.
     pub(super) cpu: Duration,
+    /// The part of the time that this thread was busy.
+    pub(super) busy_permille: u32,
 }
 
 impl Over<'_> {
@@ -55,6 +57,8 @@ impl Over<'_> {
             stop: overseen.stop,
             elapsed,
             cpu: self.cpu,
+            busy_permille: self.busy_permille,
+            longest_lag: self.pacer.longest_lag(),
             statements: measured + self.run.books().warm,
             processes: 1,
         })
@@ -64,7 +68,7 @@ impl Over<'_> {
     /// `first` is the half second that the warm-up ends with.
     async fn lane(&self, lane: &Lane, first: u32) -> LaneTaken {
         let (mut skipped, mut queue) = (0, lane.queue.lock().await);
-        // Ends when the pacer's thread has ended, which stopping it makes a matter of microseconds.
+        // Ends when the pacer's task has ended, which it does as soon as it is stopped.
         while let Some(due) = queue.recv().await {
             skipped += u64::from(due.half >= first);
         }

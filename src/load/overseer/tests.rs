@@ -8,10 +8,19 @@ const FAILED: u64 = 0;
 /// The second since the end of the warm-up, from 1, in which a legacy of so many calls a second ends the load; `latency_ms` is
 /// that of each second, the warm-up's first.
 fn ends_in(bound: Option<Duration>, calls_per_second: u32, latency_ms: &[u64]) -> Option<u32> {
+    ends_after(WARM_UP, bound, calls_per_second, latency_ms)
+}
+
+fn ends_after(
+    warm_up: u32,
+    bound: Option<Duration>,
+    calls_per_second: u32,
+    latency_ms: &[u64],
+) -> Option<u32> {
     let seconds = u32::try_from(latency_ms.len()).unwrap();
     let names = ["read".to_owned()];
     let mut timeline =
-        Timeline::new(&names, vec![Arm::Legacy, Arm::Candidate], WARM_UP, seconds - WARM_UP).unwrap();
+        Timeline::new(&names, vec![Arm::Legacy, Arm::Candidate], warm_up, seconds - warm_up).unwrap();
     let pacer = Pacer::after(seconds * 2, &[[calls_per_second, 0], [0, 0]].repeat(latency_ms.len()));
     let mut legacy = LegacyLatency::new(&Guard { free_connections: 0, legacy_p95: bound });
     (0..seconds).zip(latency_ms).find_map(|(second, ms)| {
@@ -39,6 +48,22 @@ fn a_legacy_that_can_not_bear_the_rate_ends_the_load_before_all_of_it_is_there()
 fn a_legacy_that_fails_while_the_load_is_light_is_watched_all_the_same() {
     let failing = [vec![FAILED; 4], vec![30; 6], vec![310; 10]].concat();
     assert_eq!(ends_in(None, 20, &failing), Some(5), "by the least bound");
+}
+
+#[test]
+fn a_legacy_that_is_measured_alone_is_held_against_its_first_seconds() {
+    let alone = |calls, latencies: &[(usize, u64)]| {
+        let all: Vec<_> =
+            latencies.iter().flat_map(|(seconds, ms)| std::iter::repeat_n(*ms, *seconds)).collect();
+        ends_after(0, None, calls, &all)
+    };
+    assert_eq!(alone(20, &[(3, 30), (20, 310)]), Some(8));
+    assert_eq!(alone(20, &[(3, 30), (20, 290)]), None);
+    // Slow from the beginning is what it is.
+    assert_eq!(alone(20, &[(60, 2_000)]), None);
+    // At two a second the first ten seconds tell.
+    assert_eq!(alone(2, &[(10, 500), (30, 4_900)]), None);
+    assert_eq!(alone(2, &[(10, 500), (30, 5_100)]), Some(15));
 }
 
 fn warm_up_and(seconds: &[(usize, u64)]) -> Vec<u64> {

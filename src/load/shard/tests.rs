@@ -34,6 +34,8 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
         stop: None,
         elapsed: Duration::from_secs(seconds.into()),
         cpu: Duration::from_millis(7),
+        busy_permille: 50,
+        longest_lag: Duration::from_micros(80),
         statements: u64::from(seconds) * 80,
         processes: 1,
     }
@@ -99,6 +101,41 @@ fn a_part_that_ended_early_ends_the_whole_and_says_why() {
     let stopped = Taken { stop: Some(Stop::Guard("full".to_owned())), ..part(60, 400, 1) };
     let all = merge(&[good(), written(stopped, 1, 2)], SEED, None).unwrap();
     assert_eq!(all.stop, Some(Stop::Guard("full".to_owned())));
+}
+
+#[test]
+fn of_several_reasons_the_one_counts_that_says_least_about_the_candidate_in_whatever_order() {
+    let stops = [
+        Stop::Bug,
+        Stop::Guard("full".to_owned()),
+        Stop::Stalled(Arm::Legacy),
+        Stop::WarmUp("failed".to_owned()),
+        Stop::Backlog(Arm::Candidate),
+        Stop::Verdict,
+    ];
+    for (index, first) in stops.iter().enumerate() {
+        for later in &stops[index..] {
+            for (one, other) in [(first, later), (later, first)] {
+                assert_eq!(Stop::of_both(Some(one.clone()), Some(other.clone())), Some(first.clone()));
+            }
+        }
+        assert_eq!(Stop::of_both(None, Some(first.clone())), Some(first.clone()));
+    }
+}
+
+#[test]
+fn what_was_skipped_adds_up_and_the_worst_generator_counts() {
+    let mut worse = part(60, 400, 1);
+    worse.lanes[1].scheduled += 5;
+    worse.lanes[1].skipped = 5;
+    (worse.elapsed, worse.busy_permille) = (worse.elapsed + Duration::from_secs(1), 900);
+    worse.longest_lag = Duration::from_secs(3);
+    let (elapsed, mut other) = (worse.elapsed, part(60, 400, 0));
+    other.lanes[1].scheduled += 2;
+    other.lanes[1].skipped = 2;
+    let all = merge(&[written(other, 0, 2), written(worse, 1, 2)], SEED, None).unwrap();
+    assert_eq!(all.lanes[1].skipped, 7);
+    assert_eq!((all.elapsed, all.busy_permille, all.longest_lag), (elapsed, 900, Duration::from_secs(3)));
 }
 
 #[test]

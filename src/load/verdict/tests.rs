@@ -252,3 +252,54 @@ fn a_server_that_stalls_in_the_warm_up_fails_although_nothing_was_measured() {
     assert_eq!(nothing.0, Verdict::Inconclusive);
     assert!(nothing.1.contains("no arrivals"), "{}", nothing.1);
 }
+
+#[test]
+fn what_a_late_generator_may_have_done_is_open() {
+    let late = Measured { lag_p50_us: 3_000_000, ..good() };
+    let skipping = Measured { skipped: 3, scheduled: 10_003, ..late };
+    assert_eq!(verdict_of(&skipping), Verdict::Inconclusive);
+    let limits = |min_throughput| Limits {
+        purpose: Purpose::Alone,
+        latency: limits(500, 2_000, 5_000),
+        errors: ErrorLimit::ONE_PERCENT,
+        min_throughput,
+    };
+    assert_eq!(judge(&good(), &limits(Some(301))).0, Verdict::Fail);
+    assert_eq!(judge(&late, &limits(Some(301))).0, Verdict::Inconclusive);
+    assert_eq!(verdict_of(&Measured { breakdown: Some(Breakdown::GrossFault), ..late }), Verdict::Fail);
+}
+
+#[test]
+fn what_a_generator_that_stood_still_may_have_done_is_open_and_all_else_is_not() {
+    let paused = Measured { longest_lag_us: 12_000_000, ..good() };
+    assert_eq!(verdict_of(&paused), Verdict::Pass);
+    for breakdown in [Breakdown::Backlog, Breakdown::Stalled] {
+        let (verdict, message) = judged(
+            &Measured { breakdown: Some(breakdown), ..paused },
+            limits(500, 2_000, 5_000),
+            ErrorLimit::ONE_PERCENT,
+        );
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(message.contains("the load generator stood still for 12.00 s"), "{message}");
+        let short = Measured { longest_lag_us: 900_000, breakdown: Some(breakdown), ..good() };
+        assert_eq!(verdict_of(&short), Verdict::Fail);
+    }
+    assert_eq!(verdict_of(&Measured { breakdown: Some(Breakdown::GrossFault), ..paused }), Verdict::Fail);
+    assert_eq!(verdict_of(&Measured { p95_us: Some(2_001), ..paused }), Verdict::Fail);
+}
+
+#[test]
+fn a_generator_without_time_to_spare_tells_nothing() {
+    let busy = |busy_permille| Measured { busy_permille, ..good() };
+    assert_eq!(verdict_of(&busy(800)), Verdict::Pass);
+    let (verdict, message) = judged(&busy(930), limits(500, 2_000, 5_000), ErrorLimit::ONE_PERCENT);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(message.contains("busy for 93 % of the time"), "{message}");
+}
+
+#[test]
+fn a_percentile_of_too_few_statements_is_told_by_nobody() {
+    let few = |ok| judged(&Measured { ok, ..good() }, LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT).1;
+    assert!(few(199).contains("p50 400 µs, p95 untold, p99 untold"), "{}", few(199));
+    assert!(few(999).contains("p95 1.20 ms, p99 untold"), "{}", few(999));
+}
