@@ -135,7 +135,7 @@ fn rate_point(text: &str) -> Result<RatePoint, String> {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     super::install_tls_provider()?;
-    // One thread for all connections: handing arrivals from thread to thread would cost more than the answers.
+    // The load itself has a thread of its own.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(put_on(options))
 }
 

@@ -90,13 +90,13 @@ async fn read_all(
     let mut unreadable = Vec::new();
     for (place, result) in cluster::loads_of(rollout).into_iter().filter(|(place, _)| is_asked_for(place)) {
         match cluster::read_load(namespace, &place, result).await {
-            // The status knows more than the load itself did: what legacy had in the baseline.
             Ok(report) if report.seed != result.seed.cast_unsigned() => {
                 let name = place.name();
                 unreadable.push(format!(
                     "the report of {name} is of another try than the status tells of; ask again in a while"
                 ));
             }
+            // The status knows more than the load itself did: what legacy had in the baseline.
             Ok(report) => {
                 let (verdict, message) = (result.verdict, result.message.clone());
                 reports.push((place, LoadReport { verdict, message, ..report }));

@@ -36,3 +36,20 @@ impl Alarm {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_wait_is_as_long_as_it_was_asked_to_be() {
+        let alarm = Alarm::new().unwrap();
+        for micros in [300, 0, 2_000, 300] {
+            let (begun, length) = (Instant::now(), Duration::from_micros(micros));
+            alarm.wait(length).await.unwrap();
+            assert!(begun.elapsed() >= length);
+        }
+    }
+}

@@ -30,8 +30,8 @@ pub(super) async fn apart<T: Send + 'static, F: Future<Output = T>>(
                 done = work() => Some(done),
             }
         });
-        // With it go what is left of the connections.
-        drop(runtime);
+        // With it goes what is left of the connections. A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
         done.map(|done| answer.send(done))
     })?;
     answered.await.map_err(|_| Ended::Early)

@@ -160,7 +160,6 @@ impl Connection {
         Ok(Self { ready, patience: Patience::new(statement_timeout + GRACE) })
     }
 
-    /// Whether another statement can be sent.
     pub(super) async fn close(self) {
         self.ready.session.close().await;
     }

@@ -27,7 +27,7 @@ use super::{
     model::SharedModel,
     overseer::Overseer,
     pacer::{Due, Pacer, Plan},
-    processor,
+    processor::{self, Busy},
     progress::{Standing, Teller},
     schedule::Schedule,
     taken::Taken,
@@ -104,8 +104,8 @@ async fn get_ready(
     let model = model.map_err(|fault| about(sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
     refuse_writes_on_legacy(spec, &model, targets)?;
     if spec.share.count == 1 {
-        // Once more: reading counters and keys took its time. The connection that asks is gone before the load's are opened.
-        Watch::open(targets, &spec.guard).await?.admit(spec.connections.saturating_sub(1)).await?;
+        // Reading counters and keys took its time.
+        Watch::admit_again(targets, &spec.guard, spec.connections).await?;
     }
     let prepared = Prepared::new(spec, sides, &model).await?;
     Ok((model, prepared))
@@ -163,7 +163,7 @@ async fn carry_out(
             "the load generator's timer could not be set up; see how many files the process may open",
         )
     })?;
-    let (cpu, own, begun) = (processor::time(), processor::time_of_thread(), Instant::now());
+    let cpu = processor::time();
     let mut workers = JoinSet::new();
     for (lane, connections) in lanes.iter().zip(prepared.connections) {
         for connection in connections {
@@ -177,20 +177,14 @@ async fn carry_out(
         rules: (sides.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
         legacy: run.arms.contains(&Arm::Legacy).then(|| LegacyLatency::new(&spec.guard)),
         timeline: prepared.timeline,
+        busy: Busy::new(start, warm_up + spec.longest()),
         teller: Teller { warm_up, duration: spec.longest() },
         told,
     };
     let overseen = overseer.oversee(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
-    let own = processor::time_of_thread().saturating_sub(own);
-    let busy_permille = permille(own, begun.elapsed());
-    let over =
-        Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu, busy_permille };
+    let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu };
     over.close(overseen).await
-}
-
-fn permille(part: Duration, whole: Duration) -> u32 {
-    u32::try_from(part.as_micros() * 1_000 / whole.as_micros().max(1)).unwrap_or(u32::MAX)
 }
 
 /// When the schedule begins.

@@ -205,12 +205,26 @@ impl Watch {
     /// Whether each server can spare `connections`, those of all processes of the load together. To be asked before the
     /// first of them is opened.
     pub async fn admit(&self, connections: usize) -> Result<(), GuardError> {
+        self.admit_beside(connections, 0).await
+    }
+
+    /// The same, asked beside another watch of the same load, with connections of its own that are gone before the load's are
+    /// opened.
+    pub async fn admit_again(
+        targets: &Targets,
+        guard: &spec::Guard,
+        connections: usize,
+    ) -> Result<(), GuardError> {
+        Self::open(targets, guard).await?.admit_beside(connections, 1).await
+    }
+
+    async fn admit_beside(&self, connections: usize, passing: u32) -> Result<(), GuardError> {
         let asking = self.sides.iter().map(|side| async move {
             let seen = side.ask().await.map_err(|why| GuardError::Ask { arm: side.arm, why })?;
             Ok::<_, GuardError>((side.arm, seen))
         });
         let seen = join_all(asking).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(room::admit(&seen, connections, self.least)?)
+        Ok(room::admit(&seen, connections, passing, self.least)?)
     }
 
     /// What is not watched, for the report: between a server and this process there may be something with limits of its own.

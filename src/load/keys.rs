@@ -207,6 +207,10 @@ async fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        load::connection::OpenError,
+        postgres::{ConnectCause, Endpoint, Step},
+    };
 
     #[test]
     fn a_table_that_takes_too_long_to_read_is_no_fault_of_the_database() {
@@ -214,5 +218,21 @@ mod tests {
         assert_eq!(verdict(ErrorClass::Canceled), Verdict::Error);
         assert_eq!(verdict(ErrorClass::LockTimeout), Verdict::Error);
         assert_eq!(verdict(ErrorClass::Privilege), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_server_whose_connections_are_all_in_use_says_nothing_about_itself() {
+        let refused = |class| ConnectError {
+            step: Step::Startup,
+            endpoint: Endpoint { host: "h".to_owned(), port: 5432, database: "d".to_owned() },
+            cause: ConnectCause::Server(Fault::local(class)),
+        };
+        for (class, expected) in [
+            (ErrorClass::TooManyConnections, Verdict::Inconclusive),
+            (ErrorClass::Authentication, Verdict::Fail),
+        ] {
+            assert_eq!(KeysError::Connect(refused(class)).verdict(), expected);
+            assert_eq!(OpenError::Connect(refused(class)).verdict(), expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     LoadOutcome, LoadSpec,
     conclude::{Parts, conclude, cut_short},
     duet::{self, Arm, Comparison, Look, Metric},
+    measure::Tally,
     report,
     report::{class_name, describe, of_standing},
     taken::{LaneTaken, Stop, Taken},
@@ -95,6 +96,11 @@ fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict
     })
 }
 
+/// What was in flight when the load had failed for something else, and was given up on, is no error of the server.
+fn errors(tally: &Tally) -> u64 {
+    tally.errors - tally.given_up()
+}
+
 fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
     let tally = &lane.tally;
     let breakdown = match &taken.stop {
@@ -106,8 +112,7 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
     Measured {
         scheduled: lane.scheduled,
         ok: tally.ok,
-        // What was given up on was in flight when the load had failed for something else.
-        errors: tally.errors - tally.given_up(),
+        errors: errors(tally),
         timeouts: tally.timeouts,
         skipped: lane.skipped,
         p50_us: tally.latency.percentile_us(50, tally.errors),
@@ -182,23 +187,31 @@ fn count(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::measure::{GIVEN_UP, Outcome, Tally, Times};
+    use crate::load::measure::{GIVEN_UP, Outcome, Times};
+
+    const TIMES: Times = Times {
+        latency: Duration::from_millis(1),
+        service: Duration::from_millis(1),
+        lag: Duration::ZERO,
+        is_drained: false,
+    };
+
+    #[test]
+    fn what_was_given_up_on_is_no_error_of_the_server() {
+        let mut tally = Tally::new().unwrap();
+        for label in ["42P01", GIVEN_UP, GIVEN_UP] {
+            tally.record(Outcome::Error(label.to_owned()), TIMES, Duration::ZERO);
+        }
+        assert_eq!((tally.errors, errors(&tally)), (3, 1));
+    }
 
     #[test]
     fn one_slow_call_at_the_end_is_no_lack_of_throughput() {
-        let times = |is_drained| Times {
-            latency: Duration::from_millis(1),
-            service: Duration::from_millis(1),
-            lag: Duration::ZERO,
-            is_drained,
-        };
+        let times = |is_drained| Times { is_drained, ..TIMES };
         let mut tally = Tally::new().unwrap();
         (0..600).for_each(|_| tally.record(Outcome::Ok, times(false), Duration::ZERO));
         tally.record(Outcome::Ok, times(true), Duration::ZERO);
-        tally.record(Outcome::Error("42P01".to_owned()), times(false), Duration::ZERO);
-        tally.record(Outcome::Error(GIVEN_UP.to_owned()), times(false), Duration::ZERO);
-        assert_eq!((tally.errors, tally.given_up()), (2, 1));
-        let lane = LaneTaken { arm: Arm::Candidate, scheduled: 603, skipped: 0, tally };
+        let lane = LaneTaken { arm: Arm::Candidate, scheduled: 601, skipped: 0, tally };
         assert_eq!(throughput_milli(Some(&lane), Duration::from_secs(60)), 10_000);
     }
 }

@@ -14,6 +14,7 @@ use super::{
     duet::{self, Arm, Look, LookVerdict, Recording, Rules},
     guard::{GuardStop, LegacyLatency, MIN_CALLS, NO_ANSWER_US},
     pacer::Pacer,
+    processor::Busy,
     progress::{Standing, Teller},
     taken::Stop,
     timeline::Timeline,
@@ -38,10 +39,12 @@ pub(super) struct Overseer<'a> {
     pub(super) pacer: &'a Pacer,
     /// Of a duet that is judged while it runs.
     pub(super) rules: Option<Rules>,
-    /// Of a load on legacy that has a bound for its latency.
+    /// Of a load on legacy.
     pub(super) legacy: Option<LegacyLatency>,
     pub(super) timeline: Timeline,
     pub(super) teller: Teller,
+    /// Of the load's thread, which this runs on.
+    pub(super) busy: Busy,
     /// Is told where the load stands, often.
     pub(super) told: &'a mut (dyn FnMut(Standing) + Send),
 }
@@ -52,6 +55,8 @@ pub(super) struct Overseen {
     /// The last look at the duet.
     pub(super) look: Option<Look>,
     pub(super) stop: Option<Stop>,
+    /// How busy the thread was, while it was busiest.
+    pub(super) busy_permille: u32,
 }
 
 impl Overseer<'_> {
@@ -98,11 +103,12 @@ impl Overseer<'_> {
             stop = Some(Stop::Bug);
         }
         self.tell();
-        Overseen { timeline: self.timeline, look, stop }
+        Overseen { timeline: self.timeline, look, stop, busy_permille: self.busy.most_permille() }
     }
 
     /// Takes in what has ended, and looks at every half second that it completes.
     async fn look(&mut self, look: &mut Option<Look>) -> Option<Stop> {
+        self.busy.look();
         let fresh = self.run.books().take_fresh();
         if self.timeline.take(fresh).is_err() {
             return Some(Stop::Bug);
@@ -173,7 +179,7 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
     let of_warm_up = || timeline.warm_up().and_then(|recording| figures(recording, 0, warm, MIN_CALLS)?);
     match (timeline.warm_up(), measured) {
         // One side alone has none: its first seconds are all that the rest can be held against.
-        (None, FIRST_SECONDS..) => {
+        (None, FIRST_SECONDS..) if legacy.lacks_bound() => {
             if let Some(first) = figures(recording, 0, measured, MIN_CALLS) {
                 legacy.compared_with(first);
             }

@@ -34,6 +34,9 @@ const SPIN: Duration = Duration::from_micros(100);
 /// Highest rate that is spun for: at most a fifth of a core.
 const MAX_SPIN_RATE: u32 = 2_000;
 
+/// Arrivals that are handed out at once, being late, before the connections have their turn.
+const BURST: u32 = 64;
+
 /// An arrival that is due.
 #[derive(Debug)]
 pub(super) struct Due {
@@ -169,10 +172,15 @@ fn half_of(at: Duration) -> u32 {
 async fn pace(plan: Plan, alarm: Alarm, shared: Arc<Shared>) {
     let spin = if plan.rate <= MAX_SPIN_RATE { SPIN } else { Duration::ZERO };
     let micros = |at: Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    let mut burst = 0;
     for Dealt { arrival, lane } in plan.deal {
         shared.horizon_us.store(micros(arrival.at), Ordering::Release);
         let scheduled = plan.start + arrival.at;
-        wait_until(scheduled, spin, &alarm).await;
+        burst = if wait_until(scheduled, spin, &alarm).await { 0 } else { burst + 1 };
+        if burst == BURST {
+            burst = 0;
+            yield_now().await;
+        }
         let half = half_of(arrival.at);
         let Some(handed) = shared.handed.get(usize::try_from(half).unwrap_or(usize::MAX)) else { return };
         handed[lane].fetch_add(1, Ordering::AcqRel);
@@ -190,12 +198,15 @@ async fn pace(plan: Plan, alarm: Alarm, shared: Arc<Shared>) {
     shared.horizon_us.store(u64::from(plan.seconds) * 1_000_000, Ordering::Release);
 }
 
-async fn wait_until(moment: Instant, spin: Duration, alarm: &Alarm) {
+/// Whether it was still to come.
+async fn wait_until(moment: Instant, spin: Duration, alarm: &Alarm) -> bool {
+    let mut is_ahead = false;
     loop {
         let left = moment.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return;
+            return is_ahead;
         }
+        is_ahead = true;
         if left <= spin {
             yield_now().await;
         } else if alarm.wait(left.saturating_sub(spin)).await.is_err() {
@@ -273,6 +284,7 @@ mod tests {
             seen += 1;
         }
         assert_eq!((seen, pacer.handed(0).sum::<u32>()), (5, 6));
+        assert!(pacer.longest_lag() >= Duration::from_secs(1), "{:?}", pacer.longest_lag());
         // What was not handed out is not over, however late it is.
         assert_eq!(pacer.halves(), 0);
     }
@@ -286,5 +298,15 @@ mod tests {
         drop(pacer);
         assert!(due.recv().await.is_none());
         assert!(dropped.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_pacer_that_is_behind_lets_others_have_their_turn() {
+        let (queue, mut due) = mpsc::channel(200_000);
+        let start = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let pacer = Pacer::start(Plan { start, ..plan(1_000, 60, queue) }).unwrap();
+        due.recv().await.unwrap();
+        // All on one thread: had it gone on to the end, this would see all of it.
+        assert!(pacer.handed_since(0)[0] <= u64::from(BURST) + 1, "{}", pacer.handed_since(0)[0]);
     }
 }

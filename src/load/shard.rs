@@ -13,7 +13,7 @@ use super::{
     guard::Watch,
     taken::{Stop, Taken},
 };
-use crate::api::{Load, TlsSettings, Traffic, Verdict};
+use crate::api::{Load, TlsSettings, Traffic};
 
 mod lines;
 
@@ -100,14 +100,10 @@ pub(super) async fn merged(
     targets: &Targets,
     parts: Result<Vec<Vec<u8>>, String>,
 ) -> Result<Taken, NotRun> {
-    let parts = parts.map_err(error)?;
+    let parts = parts.map_err(NotRun::error)?;
     let (seed, rules) = (spec.seed, (targets.sides().len() > 1).then(|| spec.rules()));
     let merged = tokio::task::spawn_blocking(move || merge(&parts, seed, rules.as_ref())).await;
-    merged.map_err(|_| error("the parts could not be merged".to_owned()))?.map_err(error)
-}
-
-fn error(message: String) -> NotRun {
-    NotRun { verdict: Verdict::Error, message }
+    merged.map_err(|_| NotRun::error("the parts could not be merged"))?.map_err(NotRun::error)
 }
 
 fn merge(parts: &[Vec<u8>], seed: u64, rules: Option<&Rules>) -> Result<Taken, String> {

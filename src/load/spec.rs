@@ -93,7 +93,8 @@ impl Share {
 pub struct Guard {
     /// Connections that must stay free on each server.
     pub free_connections: u32,
-    /// The load ends when legacy's 95th percentile stays above this; without it, a bound is taken from the warm-up.
+    /// The load ends when legacy's 95th percentile stays above this; without it, a bound is taken from
+    /// the warm-up, or the first seconds of legacy alone.
     pub legacy_p95: Option<Duration>,
 }
 
@@ -171,6 +172,7 @@ impl LoadSpec {
     pub fn from_baseline(baseline: &Baseline, traffic: &Traffic, seed: u64) -> Result<Self, LoadSpecError> {
         Self {
             is_baseline: true,
+            guard: Guard::new(&baseline.guard)?,
             course: Course::new(&baseline.shape, baseline.arrivals)?,
             ..Self::new(traffic, baseline.rate, &baseline.duration, baseline.connections, seed)?
         }

@@ -80,11 +80,12 @@ pub(super) struct Taken {
     #[serde(skip)]
     pub(super) look: Option<Look>,
     pub(super) stop: Option<Stop>,
-    /// From the end of the warm-up to the end of the schedule; to the last answer, where it was ended early.
+    /// From the end of the warm-up to the end of the schedule; to what ended last, where it was ended early.
     pub(super) elapsed: Duration,
     /// Processor time of all processes, the warm-up included.
     pub(super) cpu: Duration,
-    /// The part of the time that the thread was busy which paces and looks after the connections; of several processes the busiest.
+    /// The part of the time that the thread was busy which paces and looks after the connections, while it was busiest; of several
+    /// processes that of the busiest.
     pub(super) busy_permille: u32,
     /// The latest that an arrival was handed out.
     pub(super) longest_lag: Duration,

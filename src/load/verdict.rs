@@ -114,7 +114,7 @@ pub(super) struct Measured {
     pub(super) lag_p50_us: u64,
     /// The latest that it handed an arrival out.
     pub(super) longest_lag_us: u64,
-    /// The part of the time that its thread was busy; of several, the busiest.
+    /// The part of the time that its thread was busy, while it was busiest; of several threads, of the busiest.
     pub(super) busy_permille: u32,
     pub(super) breakdown: Option<Breakdown>,
     /// Whether it was ended early for another reason: what was waiting then was never late.
@@ -194,7 +194,7 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
     }
     doubts.extend(starved(measured));
     for percentile in percentiles(measured, &limits.latency) {
-        match percentile.judge(measured, taken, is_late) {
+        match percentile.judge(measured, taken, is_late || has_stood_still) {
             Kept::Yes => {}
             Kept::No(fault) => faults.push(fault),
             Kept::Open(doubt) => doubts.push(doubt),
@@ -210,10 +210,16 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
 
 /// Nothing was due since the end of the warm-up: what is left is what ended the load before.
 fn nothing_due(measured: &Measured) -> (Verdict, String) {
-    measured.breakdown.map_or_else(
-        || (Verdict::Inconclusive, "the schedule had no arrivals; raise the rate or the duration".to_owned()),
-        |breakdown| (Verdict::Fail, format!("in the warm-up already, {}", breakdown.told())),
-    )
+    let told = |breakdown: Breakdown| format!("in the warm-up already, {}", breakdown.told());
+    match measured.breakdown {
+        None => {
+            (Verdict::Inconclusive, "the schedule had no arrivals; raise the rate or the duration".to_owned())
+        }
+        Some(breakdown) if breakdown != Breakdown::GrossFault && measured.longest_lag_us > STANDSTILL_US => {
+            (Verdict::Inconclusive, format!("{}; {}", told(breakdown), stood_still(measured)))
+        }
+        Some(breakdown) => (Verdict::Fail, told(breakdown)),
+    }
 }
 
 /// A percentile with a limit.
@@ -251,7 +257,8 @@ fn percentiles(measured: &Measured, limits: &LatencyLimitsUs) -> impl Iterator<I
 }
 
 impl Limited {
-    fn judge(&self, measured: &Measured, taken: u64, is_late: bool) -> Kept {
+    /// `is_excused` says that the generator was late, or stood still: what then came at once waited for itself.
+    fn judge(&self, measured: &Measured, taken: u64, is_excused: bool) -> Kept {
         let Self { name, limit, needed, .. } = *self;
         if taken < needed {
             return Kept::Open(format!(
@@ -260,7 +267,7 @@ impl Limited {
         }
         let Some(told) = broken(name, limit, self.seen, measured) else { return Kept::Yes };
         // Late arrivals, or a burst of them after a pause of the generator, are not the server's doing.
-        if !is_late && self.on_time.is_none_or(|on_time| on_time > limit) {
+        if !is_excused && self.on_time.is_none_or(|on_time| on_time > limit) {
             Kept::No(told)
         } else {
             Kept::Open(format!("{told}, with the load generator's own lateness"))
@@ -335,8 +342,8 @@ fn stood_still(measured: &Measured) -> String {
 fn starved(measured: &Measured) -> Option<String> {
     (measured.busy_permille > BUSY_MAX_PERMILLE).then(|| {
         format!(
-            "the load generator's thread was busy for {} % of the time, so the latencies are its own as well; lower the rate, or \
-             raise parallelism",
+            "the load generator's thread was busy for {} % of the time while it was busiest, so the latencies are its own as \
+             well; lower the rate, or raise parallelism",
             measured.busy_permille / 10
         )
     })

@@ -44,7 +44,7 @@ pub(super) struct Run {
     pub(super) end: Instant,
     /// When nothing more is taken up, at the latest.
     pub(super) deadline: Instant,
-    /// From the start to the last answer, in microseconds.
+    /// From the start to the end of what ended last, in microseconds.
     pub(super) last_us: AtomicU64,
 }
 

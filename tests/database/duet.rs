@@ -286,3 +286,21 @@ async fn a_candidate_that_stops_answering_in_the_warm_up_fails_before_its_end() 
     assert_told(&outcome, Verdict::Fail, &["in the warm-up already, the server fell behind: "]);
     assert_eq!(outcome.report.arms.candidate.unwrap().scheduled, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legacy_that_suffers_from_its_baseline_ends_that_too() {
+    let duet = Duet::new().await;
+    let (progress, mut told) = watch::channel(LoadProgress::default());
+    // Slower than the least bound, and not so slow that four connections could not keep up.
+    let (spec, targets) = (LoadSpec { rate: 20, ..reads(120) }, Targets::Legacy(duet.legacy.target()));
+    let suffers = async {
+        told.wait_for(|progress| progress.ok >= 80).await.unwrap();
+        answer(&duet.legacy, "PERFORM pg_sleep(0.15)").await;
+    };
+    let (outcome, ()) = tokio::join!(load::run(&spec, &targets, progress), suffers);
+    assert_told(
+        &outcome,
+        Verdict::Inconclusive,
+        &["to leave the servers to the application", "legacy's p95 was above"],
+    );
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::{
-    api::{Access, Parameter, SampleParameter, Verdict},
+    api::{Access, LoadResult, Parameter, SampleParameter, Verdict},
     load::{
         Guard, Targets,
         guard::{GuardError, GuardStop, Scope, TooFew, Watch, Worst},
@@ -139,8 +139,9 @@ async fn a_load_ends_when_the_application_needs_the_connections() {
     assert_eq!(*worst.borrow(), Worst { free: Some(4), waiting: Some(1) });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_load_does_not_begin_if_the_application_needs_the_connections_meanwhile() {
+/// A load whose role may have 20 connections, and what it came to when the application opened so many while its keys were read.
+/// It has four connections, and one session holds the keys back.
+async fn loaded_while_the_application_opens(count: usize) -> LoadResult {
     let database = stocked(Server::shared()).await;
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 20", database.name)).await;
     let mut held = sessions(&database, 1).await;
@@ -152,13 +153,26 @@ async fn a_load_does_not_begin_if_the_application_needs_the_connections_meanwhil
     let load = tokio::spawn(async move { run(&spec, &target).await });
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'stock'::regclass";
     while held[0].client().query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
-    held.extend(sessions(&database, 14).await);
-    let result = load.await.unwrap();
+    held.extend(sessions(&database, count).await);
+    if count < 14 {
+        held[0].client().batch_execute("COMMIT").await.unwrap();
+    }
+    load.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_does_not_begin_if_the_application_needs_the_connections_meanwhile() {
+    // With the one that watches and the one that reads keys three are left.
+    let result = loaded_while_the_application_opens(14).await;
     assert_verdict(
         &result,
         Verdict::Inconclusive,
         &["ended before it began", "kept free for the application"],
     );
+    assert_eq!(result.scheduled, 0);
+    // Seven are left for four and the five to be kept free.
+    let result = loaded_while_the_application_opens(11).await;
+    assert_verdict(&result, Verdict::Inconclusive, &["the load's 4 would leave fewer"]);
     assert_eq!(result.scheduled, 0);
 }
 

@@ -356,8 +356,8 @@ async fn a_dropped_load_closes_its_connections_promptly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_on_keeps_its_place_until_the_server_has_ended_it() {
     let database = stocked(Server::shared()).await;
-    // Four times just below the statement timeout: the transaction is given up on in its third, which the server goes on with.
-    let sleep = || TransactionStatement { sql: "SELECT pg_sleep(0.9)".to_owned(), params: vec![] };
+    // Each within the statement timeout: the transaction is given up on in its third, which the server goes on with.
+    let sleep = || TransactionStatement { sql: "SELECT pg_sleep(0.7)".to_owned(), params: vec![] };
     let statement = Statement {
         weight: 1,
         transaction: vec![sleep(), sleep(), sleep(), sleep()],

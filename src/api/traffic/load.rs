@@ -34,6 +34,9 @@ pub struct Baseline {
     /// Connections that the load is spread over, as the application's pool would hold them.
     #[schemars(range(min = 1, max = 500))]
     pub connections: i32,
+    /// What it leaves to the application.
+    #[serde(default, skip_serializing_if = "Guard::is_usual")]
+    pub guard: Guard,
 }
 
 /// Load, and what it must show.
@@ -168,11 +171,17 @@ pub struct Guard {
     #[schemars(range(min = 0, max = 10_000))]
     pub free_connections: i32,
     /// The load ends when legacy's own 95th percentile is above this for 5 seconds. Without it: ten times what it was in the
-    /// first third of the warm-up, while the load was light, and at least 100 ms.
+    /// first third of the warm-up, while the load was light (of a baseline, in its first seconds), and at least 100 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1ms')").message("guard.legacyP95 must be at least 1ms"))]
     pub legacy_p95: Option<String>,
+}
+
+impl Guard {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Guard {

@@ -27,8 +27,6 @@ pub(super) struct Over<'a> {
     pub(super) shares: Vec<f64>,
     /// Processor time that it took.
     pub(super) cpu: Duration,
-    /// The part of the time that this thread was busy.
-    pub(super) busy_permille: u32,
 }
 
 impl Over<'_> {
@@ -57,7 +55,7 @@ impl Over<'_> {
             stop: overseen.stop,
             elapsed,
             cpu: self.cpu,
-            busy_permille: self.busy_permille,
+            busy_permille: overseen.busy_permille,
             longest_lag: self.pacer.longest_lag(),
             statements: measured + self.run.books().warm,
             processes: 1,

@@ -70,11 +70,38 @@ fn not_opened(error: &OpenError, opened: usize, wanted: usize) -> NotRun {
     NotRun { verdict: error.verdict(), message }
 }
 
-/// A side's fault, told with its name where there are two. What legacy can't do is no fault of the candidate.
+/// A side's fault, told with its name where there are two. What legacy can't do is no fault of the candidate; that it can't just
+/// now is none of anybody's.
 pub(super) fn about(sides: &[(Arm, &Target)], arm: Arm, verdict: Verdict, message: &str) -> NotRun {
     match (sides.len(), arm) {
         (1, _) => NotRun { verdict, message: message.to_owned() },
-        (_, Arm::Legacy) => NotRun::error(format!("legacy: {message}")),
+        (_, Arm::Legacy) if verdict != Verdict::Inconclusive => NotRun::error(format!("legacy: {message}")),
+        (_, Arm::Legacy) => NotRun { verdict, message: format!("legacy: {message}") },
         (_, Arm::Candidate) => NotRun { verdict, message: format!("candidate: {message}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::TlsSettings,
+        postgres::{ConnectionUri, Roles},
+    };
+
+    #[test]
+    fn a_fault_of_legacy_is_an_error_unless_it_may_be_over_in_a_while() {
+        let uri = ConnectionUri::parse("postgresql://a@127.0.0.1/a").unwrap();
+        let target = Target { uri, tls: TlsSettings::default(), ca_pem: None, roles: Roles::Ordinary };
+        let sides = [(Arm::Legacy, &target), (Arm::Candidate, &target)];
+        for (arm, verdict, expected) in [
+            (Arm::Legacy, Verdict::Fail, Verdict::Error),
+            (Arm::Legacy, Verdict::Inconclusive, Verdict::Inconclusive),
+            (Arm::Candidate, Verdict::Fail, Verdict::Fail),
+            (Arm::Candidate, Verdict::Inconclusive, Verdict::Inconclusive),
+        ] {
+            let told = about(&sides, arm, verdict, "why");
+            assert_eq!((told.verdict, told.message), (expected, format!("{}: why", arm.name())));
+        }
     }
 }

@@ -28,18 +28,14 @@ const CLAMP: f64 = std::f64::consts::LN_10;
 pub struct Noise {
     /// Between the arms' logarithms of p50 and of p95; `None` with too few seconds.
     pub correlation: Option<[f64; 2]>,
-    /// Integrated autocorrelation time of the ratio, in seconds, for p50, p95 and p99.
-    pub autocorrelation_seconds: [f64; 3],
 }
 
 impl Noise {
     pub(super) fn of(seconds: &[Block]) -> Self {
         let correlations =
             [Percentile::P50, Percentile::P95].map(|percentile| correlation(seconds, percentile));
-        let [Some(p50), Some(p95)] = correlations else {
-            return Self { correlation: None, autocorrelation_seconds: autocorrelation(seconds) };
-        };
-        Self { correlation: Some([p50, p95]), autocorrelation_seconds: autocorrelation(seconds) }
+        let [p50, p95] = correlations;
+        Self { correlation: p50.zip(p95).map(|(p50, p95)| [p50, p95]) }
     }
 
     /// Whether both arms feel the same noise, as far as that can be told.
@@ -153,7 +149,7 @@ mod tests {
     }
 
     fn noise(correlation: f64) -> Noise {
-        Noise { correlation: Some([correlation, correlation + 0.1]), ..Noise::default() }
+        Noise { correlation: Some([correlation, correlation + 0.1]) }
     }
 
     #[test]

@@ -20,8 +20,6 @@ const CLASS_CALLS_PER_SECOND: [f64; 3] = [0.0, 100.0, 250.0];
 pub(super) struct Paired {
     pub(super) group: Group,
     pub(super) percentile: Percentile,
-    /// Of the ratio of 1-s blocks, in seconds.
-    pub(super) autocorrelation: f64,
     /// Its share in the chance of a false `Fail`.
     pub(super) part: f64,
     /// What can be tested, or why nothing can.
@@ -98,7 +96,6 @@ fn of_group(evidence: &impl Evidence, group: Group, seconds: usize, noise: &Nois
     Percentile::ALL.map(|percentile| Paired {
         group,
         percentile,
-        autocorrelation: times[percentile.index()],
         part: part(group, classes, percentile, judged),
         blocks: blocks.next().unwrap_or_else(|| Err(Unpaired::for_lack_of_blocks(String::new()))),
     })

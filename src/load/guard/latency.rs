@@ -2,7 +2,7 @@
 //!
 //! Decides from legacy's 95th percentile, second by second, as the load sees it: the application's own calls wait in the
 //! same queues. The bound is `guard.legacyP95`, or ten times what it was while the load was light, at the
-//! beginning of the warm-up, and at least 100 ms.
+//! beginning of the warm-up (or, where legacy is loaded alone, in the first seconds), and at least 100 ms.
 //! Pure. At a low rate the percentile is that of some seconds together, whoever tells it joins them. A second with too few calls
 //! even so is not held against legacy, nor does it clear it.
 
@@ -35,6 +35,12 @@ impl LegacyLatency {
     pub fn new(guard: &spec::Guard) -> Self {
         let us = |bound: Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
         Self { bound: guard.legacy_p95.map(|bound| (us(bound), "guard.legacyP95")), above: 0 }
+    }
+
+    /// Whether nothing is known yet that legacy could be held against.
+    #[must_use]
+    pub fn lacks_bound(&self) -> bool {
+        self.bound.is_none()
     }
 
     /// With p95 of a light load in microseconds; `None` where there were too few calls, which leaves the floor. The first one counts.

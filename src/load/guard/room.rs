@@ -1,8 +1,8 @@
 //! How many connections are free on a server, and whether that is enough.
 //!
 //! Decides within which limits a connection counts (the server's slots for ordinary roles, the database's and the role's own
-//! limit), and what a load takes of each, also where legacy and candidate are one server. What a process of another role is, an ordinary role may not see: it counts as a connection, even if it is a
-//! parallel worker. Autovacuum has no role and does not count.
+//! limit), and what a load takes of each, also where legacy and candidate are one server. What a process of another role is, an
+//! ordinary role may not see: it counts as a connection, even if it is a parallel worker. Autovacuum has no role and does not count.
 //! Pure but for reading an answer's columns; never takes what is reserved for superusers for free.
 
 use std::fmt;
@@ -136,24 +136,23 @@ impl TooFew {
     }
 }
 
-/// Whether a load with so many connections to each side leaves `least` free everywhere.
-pub(super) fn admit(seen: &[(Arm, Seen)], connections: usize, least: u32) -> Result<(), TooFew> {
+/// Whether a load with so many connections to each side leaves `least` free everywhere. Of what was seen in use, `passing` to each
+/// side are the load's own and will be gone.
+pub(super) fn admit(
+    seen: &[(Arm, Seen)],
+    connections: usize,
+    passing: u32,
+    least: u32,
+) -> Result<(), TooFew> {
     let connections = i64::try_from(connections).unwrap_or(i64::MAX);
     let all = || seen.iter().flat_map(|(arm, seen)| seen.rooms.iter().map(move |room| (*arm, room)));
     let short = all().filter_map(|(arm, room)| {
         let sharing = all().filter(|(_, other)| (other.scope, &other.key) == (room.scope, &room.key)).count();
         let sides = i64::try_from(sharing).unwrap_or(1);
         let needed = connections.saturating_mul(sides);
-        let is_short = room.free.saturating_sub(needed) < i64::from(least);
-        is_short.then_some(TooFew {
-            arm,
-            scope: room.scope,
-            free: room.free,
-            needed,
-            least,
-            limit: room.limit,
-            sides,
-        })
+        let free = room.free + i64::from(passing) * sides;
+        let is_short = free.saturating_sub(needed) < i64::from(least);
+        is_short.then_some(TooFew { arm, scope: room.scope, free, needed, least, limit: room.limit, sides })
     });
     // The tightest one: what helps there helps everywhere.
     short.min_by_key(|short| (short.free - short.needed) / short.sides).map_or(Ok(()), Err)
@@ -179,8 +178,8 @@ mod tests {
     #[test]
     fn what_a_load_opens_must_leave_the_applications_connections_free() {
         let seen = [(Arm::Candidate, Seen::of_server("a", 25))];
-        assert_eq!(admit(&seen, 20, 5), Ok(()));
-        let refused = admit(&seen, 21, 5).unwrap_err();
+        assert_eq!(admit(&seen, 20, 0, 5), Ok(()));
+        let refused = admit(&seen, 21, 0, 5).unwrap_err();
         assert!(!refused.is_forever());
         assert_eq!(
             refused.to_string(),
@@ -190,11 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn connections_of_ones_own_that_will_be_gone_are_free_on_each_side() {
+        let seen = [(Arm::Candidate, Seen::of_server("a", 24))];
+        assert_eq!(admit(&seen, 20, 1, 5), Ok(()));
+        let refused = admit(&seen, 21, 1, 5).unwrap_err();
+        assert_eq!((refused.free, refused.needed), (25, 21));
+        let both = [(Arm::Legacy, Seen::of_server("a", 23)), (Arm::Candidate, Seen::of_server("a", 23))];
+        assert_eq!(admit(&both, 10, 1, 5), Ok(()));
+        assert!(admit(&both, 11, 1, 5).is_err());
+    }
+
+    #[test]
     fn the_tightest_limit_of_the_tightest_side_is_the_one_that_is_named() {
         let mut legacy = Seen::of_server("a", 50);
         legacy.rooms.push(room(Scope::Role, "a 7", 30, 12));
-        let refused =
-            admit(&[(Arm::Legacy, legacy), (Arm::Candidate, Seen::of_server("b", 20))], 18, 5).unwrap_err();
+        let refused = admit(&[(Arm::Legacy, legacy), (Arm::Candidate, Seen::of_server("b", 20))], 18, 0, 5)
+            .unwrap_err();
         assert_eq!((refused.arm, refused.scope, refused.free), (Arm::Legacy, Scope::Role, 12));
         assert!(refused.to_string().ends_with("lower connections to at most 7"), "{refused}");
     }
@@ -204,21 +214,21 @@ mod tests {
         let both = |candidate| {
             [(Arm::Legacy, Seen::of_server("a", 30)), (Arm::Candidate, Seen::of_server(candidate, 30))]
         };
-        assert_eq!(admit(&both("b"), 20, 5), Ok(()));
-        let refused = admit(&both("a"), 20, 5).unwrap_err();
+        assert_eq!(admit(&both("b"), 20, 0, 5), Ok(()));
+        let refused = admit(&both("a"), 20, 0, 5).unwrap_err();
         assert_eq!((refused.free, refused.needed), (30, 40));
         assert!(refused.to_string().ends_with("at most 12 to each side, which are one server"), "{refused}");
     }
 
     #[test]
     fn a_load_that_can_never_fit_is_told_from_a_server_that_is_busy() {
-        let never = admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 93, 5).unwrap_err();
+        let never = admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 93, 0, 5).unwrap_err();
         assert!(never.is_forever(), "97 slots, one watches");
-        assert!(!admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 91, 5).unwrap_err().is_forever());
-        let busy = admit(&[(Arm::Legacy, Seen::of_server("a", 3))], 1, 5).unwrap_err();
+        assert!(!admit(&[(Arm::Legacy, Seen::of_server("a", 90))], 91, 0, 5).unwrap_err().is_forever());
+        let busy = admit(&[(Arm::Legacy, Seen::of_server("a", 3))], 1, 0, 5).unwrap_err();
         assert!(busy.to_string().ends_with("wait until fewer are in use"), "{busy}");
         let full = Seen { rooms: vec![room(Scope::Role, "a 7", 4, 3)], waiting: 0 };
-        let full = admit(&[(Arm::Legacy, full)], 1, 5).unwrap_err();
+        let full = admit(&[(Arm::Legacy, full)], 1, 0, 5).unwrap_err();
         assert!(full.to_string().ends_with("or lower guard.freeConnections"), "{full}");
     }
 }

@@ -49,8 +49,10 @@ fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
         arrivals: ArrivalProcess::Fixed,
         duration: "1s".to_owned(),
         connections: 1,
+        guard: api::Guard { free_connections: 7, legacy_p95: Some("2s".to_owned()) },
     };
     let spec = LoadSpec::from_baseline(&baseline, &traffic(), 7).unwrap();
+    assert_eq!(spec.guard, Guard { free_connections: 7, legacy_p95: Some(Duration::from_secs(2)) });
     assert_eq!((spec.max_latency, spec.max_error), (LatencyLimitsUs::default(), ErrorLimit::ONE_PERCENT));
     assert!(spec.is_baseline && !LoadSpec::from_load(&load(), &traffic(), 7).unwrap().is_baseline);
 }
