@@ -34,3 +34,5 @@ mod traffic;
 mod traffic_capture;
 #[path = "database/traffic_scripts.rs"]
 mod traffic_scripts;
+#[path = "database/wire.rs"]
+mod wire;

@@ -7,29 +7,27 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
 use tokio::time::timeout;
-use tokio_postgres::Error;
 
 use super::{
     measure::Outcome,
-    model::{Class, Model, SharedModel},
+    model::{Class, SharedModel},
     parameter::Value,
     patience::Patience,
-    prepared::{Prepared, PreparedClass, prepare},
+    prepared::{Prepared, PreparedClass, prepare_all},
     schedule::Call,
     script::Frame,
     step::{Argument, Query, Step},
 };
 use crate::{
     api::Verdict,
-    postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Scope, Session, Target},
+    postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Scope, Session, Target, Wire},
 };
 
 /// Longest that a step of connecting may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes that the server may send in answer to one class.
-const BYTE_BUDGET: u64 = 8 << 20;
+/// Most bytes that the server may send in answer to one class. As text, which some types are twice as long in.
+const BYTE_BUDGET: u64 = 16 << 20;
 /// How much longer than the server a class is waited for: a network that lost the answer.
 const GRACE: Duration = Duration::from_secs(1);
 /// By how much the server's timeout may seem to come early: its clock starts when the statement arrives there.
@@ -107,14 +105,14 @@ impl OpenError {
 /// Why a class was not carried out.
 enum Failure {
     /// The server or the connection.
-    Database(Error),
+    Database(Fault),
     /// The script itself: the label of its fault.
     Script(String),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Database(error)
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Database(fault)
     }
 }
 
@@ -128,9 +126,15 @@ pub(super) struct Connection {
 /// What carries classes out.
 #[derive(Debug)]
 struct Ready {
-    session: Session,
+    wire: Wire,
     model: SharedModel,
     prepared: Vec<PreparedClass>,
+    terms: Terms,
+}
+
+/// Under which limits statements are, and where those are in force.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
     scope: Scope,
     limits: Limits,
 }
@@ -150,18 +154,14 @@ impl Connection {
             lock_timeout: statement_timeout,
             idle_in_transaction_timeout: statement_timeout,
         };
-        let ready = timeout(STEP_TIMEOUT, async {
-            let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
-            Ok((scope, prepare_all(&session, model).await?))
-        });
+        let ready = timeout(STEP_TIMEOUT, get_ready(session, model, limits));
         let silent = || Err(OpenError::TimedOut);
-        let (scope, prepared) = ready.await.unwrap_or_else(|_| silent())?;
-        let ready = Ready { session, model: model.clone(), prepared, scope, limits };
+        let ready = ready.await.unwrap_or_else(|_| silent())?;
         Ok(Self { ready, patience: Patience::new(statement_timeout + GRACE) })
     }
 
     pub(super) async fn close(self) {
-        self.ready.session.close().await;
+        self.ready.wire.close().await;
     }
 
     /// Carries a class out and waits for its end, which is no later than the statement timeout, however many statements
@@ -169,49 +169,51 @@ impl Connection {
     /// of the next statement.
     pub(super) async fn execute(&mut self, call: &Call) -> (Outcome, bool) {
         let Self { ready, patience } = self;
-        ready.session.refill_budget();
+        ready.wire.refill_budget();
         let started = Instant::now();
-        let limit = ready.limits.statement_timeout;
-        match patience.wait_for(ready.run(call)).await {
-            Some((Ok(()), is_usable)) => (Outcome::Ok, is_usable),
-            Some((Err(Failure::Script(label)), is_usable)) => (Outcome::Error(label), is_usable),
-            Some((Err(Failure::Database(error)), is_usable)) => {
-                let fault = ready.session.explain(&error);
+        let limit = ready.terms.limits.statement_timeout;
+        let outcome = match patience.wait_for(ready.run(call)).await {
+            Some(Ok(())) => Outcome::Ok,
+            Some(Err(Failure::Script(label))) => Outcome::Error(label),
+            Some(Err(Failure::Database(fault))) => {
                 let is_timeout = fault.class == ErrorClass::Canceled && started.elapsed() + EARLY >= limit;
-                let outcome = if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) };
-                // Only after an error of the server is it clear where the next answer begins.
-                (outcome, is_usable && error.as_db_error().is_some())
+                if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) }
             }
-            None => (Outcome::Timeout, false),
-        }
+            None => return (Outcome::Timeout, false),
+        };
+        (outcome, ready.wire.is_usable())
     }
 }
 
-impl Ready {
-    /// Whether another statement can be sent.
-    fn is_usable(&self) -> bool {
-        !self.session.is_closed()
-    }
+async fn get_ready(session: Session, model: &SharedModel, limits: Limits) -> Result<Ready, OpenError> {
+    let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
+    let mut wire = session.into_wire().map_err(OpenError::Limits)?;
+    let prepared = prepare_all(&mut wire, model).await?;
+    Ok(Ready { wire, model: model.clone(), prepared, terms: Terms { scope, limits } })
+}
 
-    /// Carries the steps of a class out, up to the first that fails; and whether the connection can go on being used.
-    async fn run(&self, call: &Call) -> (Result<(), Failure>, bool) {
+impl Ready {
+    /// Carries the steps of a class out, up to the first that fails.
+    async fn run(&mut self, call: &Call) -> Result<(), Failure> {
         let class = &self.model.classes[call.class];
         let mut run = Running {
-            ready: self,
+            wire: &mut self.wire,
+            terms: self.terms,
             class,
             parameters: &call.parameters,
             frame: class.is_script().then(|| Frame::new(class.variables.len(), class.scale, call.seed)),
-            is_open: false,
         };
         for (step, prepared) in class.steps.iter().zip(&self.prepared[call.class].steps) {
             if let Err(failure) = run.step(step, prepared.as_ref()).await {
-                let is_clean = !run.is_open || self.session.client().batch_execute("ROLLBACK").await.is_ok();
-                return (Err(failure), is_clean && self.is_usable());
+                run.roll_back().await;
+                return Err(failure);
             }
         }
-        (Ok(()), true)
+        Ok(())
     }
+}
 
+impl Terms {
     /// What has to come before each statement of a class that is not in a transaction of its own.
     fn guard(&self, class: &Class) -> Option<String> {
         match self.scope {
@@ -236,28 +238,19 @@ impl Ready {
 
 /// A class that is being carried out.
 struct Running<'a> {
-    ready: &'a Ready,
+    wire: &'a mut Wire,
+    terms: Terms,
     class: &'a Class,
     parameters: &'a [Value],
     /// The variables, of a script.
     frame: Option<Frame>,
-    /// Whether its transaction is open.
-    is_open: bool,
 }
 
 impl Running<'_> {
     async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
-        let client = self.ready.session.client();
         match (step, prepared) {
-            (Step::Begin, _) => {
-                client.batch_execute(&self.ready.opening(self.class)).await?;
-                self.is_open = true;
-            }
-            // Whatever its answer, there is no transaction left.
-            (Step::Commit, _) => {
-                self.is_open = false;
-                client.batch_execute("COMMIT").await?;
-            }
+            (Step::Begin, _) => self.say(&self.terms.opening(self.class)).await?,
+            (Step::Commit, _) => self.say("COMMIT").await?,
             (Step::Set { slot, expression, .. }, _) => {
                 if let Some(frame) = &mut self.frame {
                     frame
@@ -271,39 +264,38 @@ impl Running<'_> {
         Ok(())
     }
 
+    async fn say(&mut self, text: &str) -> Result<(), Fault> {
+        self.wire.put_text(text)?;
+        self.wire.finish(false).await?;
+        Ok(())
+    }
+
     async fn send(&mut self, query: &Query, prepared: &Prepared) -> Result<(), Failure> {
-        let client = self.ready.session.client();
-        let values = query.arguments.iter().map(|argument| self.value(*argument));
-        let guard = if self.is_open { None } else { self.ready.guard(self.class) };
-        let answer = prepared.send(client, values);
-        let row = match guard {
-            None => answer.await?,
-            Some(opening) => {
-                // Sent at once, without waiting for one answer before the next message: one round trip, as without.
-                let (begun, answer, committed) =
-                    futures::join!(client.batch_execute(&opening), answer, client.batch_execute("COMMIT"));
-                begun?;
-                let row = answer?;
-                committed?;
-                row
-            }
-        };
+        let guard = if self.wire.is_in_transaction() { None } else { self.terms.guard(self.class) };
+        // All is sent at once, without waiting for one answer before the next request: one round trip, as without.
+        if let Some(opening) = &guard {
+            self.wire.put_text(opening)?;
+        }
+        let values = query.arguments.iter().map(|argument| match (argument, &self.frame) {
+            (Argument::Drawn(index), _) => self.parameters.get(*index).and_then(Value::text),
+            (Argument::Variable(slot), Some(frame)) => frame.get(*slot).text(),
+            (Argument::Variable(_), None) => None,
+        });
+        self.wire.put_statement(&prepared.statement, values)?;
+        if guard.is_some() {
+            self.wire.put_text("COMMIT")?;
+        }
+        let rows = self.wire.finish(prepared.is_read()).await?;
         if let Some(frame) = &mut self.frame {
-            prepared.put(row, frame).map_err(|fault| Failure::Script(format!("script: {fault}")))?;
+            prepared.put(&rows, frame).map_err(|fault| Failure::Script(format!("script: {fault}")))?;
         }
         Ok(())
     }
 
-    fn value(&self, argument: Argument) -> &Value {
-        match (argument, &self.frame) {
-            (Argument::Drawn(index), _) => self.parameters.get(index).unwrap_or(&Value::Null),
-            (Argument::Variable(slot), Some(frame)) => frame.get(slot),
-            (Argument::Variable(_), None) => &Value::Null,
+    /// After a failure. If that fails, too, the transaction stays open, and the connection is of no more use.
+    async fn roll_back(&mut self) {
+        if self.wire.is_in_transaction() {
+            let _ = self.say("ROLLBACK").await;
         }
     }
-}
-
-async fn prepare_all(session: &Session, model: &Model) -> Result<Vec<PreparedClass>, OpenError> {
-    // One after the other they would take a round trip each.
-    try_join_all(model.classes.iter().map(|class| prepare(session, class))).await
 }

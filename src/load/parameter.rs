@@ -4,10 +4,14 @@
 //! whatever the statement makes of it: what the server can't read is the server's error, counted like any other.
 //! `Debug` shows no value: the driver logs parameters at its debug level.
 
-use std::{error::Error, fmt, io::Write as _, sync::Arc};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_util::bytes::{BufMut, BytesMut};
+use tokio_util::bytes::BytesMut;
 
 /// A parameter's value.
 #[derive(Clone, PartialEq)]
@@ -28,14 +32,31 @@ impl fmt::Debug for Value {
     }
 }
 
+/// A value in PostgreSQL's text form.
+pub(super) struct Text<'a>(&'a Value);
+
+impl Value {
+    /// `None` for null.
+    pub(super) fn text(&self) -> Option<Text<'_>> {
+        (*self != Self::Null).then_some(Text(self))
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Null => Ok(()),
+            Value::Int(number) => number.fmt(f),
+            Value::Double(number) => number.fmt(f),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 impl ToSql for Value {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        match self {
-            Self::Null => return Ok(IsNull::Yes),
-            Self::Int(number) => write!(out.writer(), "{number}")?,
-            Self::Double(number) => write!(out.writer(), "{number}")?,
-            Self::Text(text) => out.put_slice(text.as_bytes()),
-        }
+        let Some(text) = self.text() else { return Ok(IsNull::Yes) };
+        write!(out, "{text}")?;
         Ok(IsNull::No)
     }
 

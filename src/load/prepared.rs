@@ -3,19 +3,18 @@
 //! Decides whether the model gives each statement the parameters that the server says it takes, and which columns of an
 //! answer go into which variables. An answer that no variable is set from is thrown away unread.
 
-use std::{pin::pin, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
-use futures::TryStreamExt;
-use tokio_postgres::{Client, Error, Row, Statement, types::Type};
+use tokio_postgres::types::Type;
 
 use super::{
     connection::OpenError,
-    model::Class,
+    model::{Class, Model},
     parameter::Value,
     script::Frame,
     step::{Argument, Query, Step},
 };
-use crate::postgres::Session;
+use crate::postgres::{Row, Rows, Statement, Wire};
 
 /// A class, ready on a connection: for each step that sends something, what that is.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub(super) struct PreparedClass {
 /// A prepared statement.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    statement: Statement,
+    pub(super) statement: Statement,
     /// The column, its type and the variable that it goes into; `None` where the answer is thrown away.
     reads: Option<Vec<(usize, Type, usize)>>,
 }
@@ -42,18 +41,35 @@ pub(super) enum GsetTrouble {
     Unreadable,
 }
 
-/// What an answer had, of one that is read.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Unread,
-    Rows { first: Option<Row>, is_only: bool },
+/// Prepares the statements of all classes, by class.
+pub(super) async fn prepare_all(wire: &mut Wire, model: &Model) -> Result<Vec<PreparedClass>, OpenError> {
+    let queries: Vec<_> = model.classes.iter().flat_map(queries).collect();
+    let texts: Vec<_> = queries.iter().map(|query| query.sql.as_str()).collect();
+    let statements = wire.prepare(&texts).await;
+    let mut statements = statements
+        .map_err(|(index, fault)| OpenError::Prepare { place: queries[index].place.clone(), fault })?
+        .into_iter();
+    model.classes.iter().map(|class| prepared(class, &mut statements)).collect()
 }
 
-pub(super) async fn prepare(session: &Session, class: &Class) -> Result<PreparedClass, OpenError> {
+fn queries(class: &Class) -> impl Iterator<Item = &Query> {
+    class.steps.iter().filter_map(|step| match step {
+        Step::Send(query) => Some(query),
+        _ => None,
+    })
+}
+
+/// A class with its statements, which are the next ones.
+fn prepared(
+    class: &Class,
+    statements: &mut impl Iterator<Item = Statement>,
+) -> Result<PreparedClass, OpenError> {
     let mut steps = Vec::with_capacity(class.steps.len());
     for step in &class.steps {
         steps.push(match step {
-            Step::Send(query) => Some(prepare_one(session, class, query).await?),
+            Step::Send(query) => {
+                statements.next().map(|statement| fitted(class, query, statement)).transpose()?
+            }
             _ => None,
         });
     }
@@ -63,19 +79,13 @@ pub(super) async fn prepare(session: &Session, class: &Class) -> Result<Prepared
     Ok(PreparedClass { steps })
 }
 
-async fn prepare_one(session: &Session, class: &Class, query: &Query) -> Result<Prepared, OpenError> {
-    let place = || query.place.clone();
-    let statement = session.client().prepare(&query.sql).await;
-    let statement =
-        statement.map_err(|error| OpenError::Prepare { place: place(), fault: session.explain(&error) })?;
-    let (takes, gives) = (statement.params().len(), query.arguments.len());
+/// The statement, if the model gives what it takes and can read what it returns.
+fn fitted(class: &Class, query: &Query, statement: Statement) -> Result<Prepared, OpenError> {
+    let (takes, gives) = (statement.parameters, query.arguments.len());
     if takes != gives {
-        return Err(OpenError::Parameters { place: place(), takes, gives });
+        return Err(OpenError::Parameters { place: query.place.clone(), takes, gives });
     }
-    let reads = match &query.gset {
-        Some(prefix) => Some(reads(class, query, &statement, prefix)?),
-        None => None,
-    };
+    let reads = query.gset.as_ref().map(|prefix| reads(class, query, &statement, prefix)).transpose()?;
     Ok(Prepared { statement, reads })
 }
 
@@ -86,16 +96,15 @@ fn reads(
     prefix: &str,
 ) -> Result<Vec<(usize, Type, usize)>, OpenError> {
     let mut reads = Vec::new();
-    for (index, column) in statement.columns().iter().enumerate() {
-        let name = format!("{prefix}{}", column.name());
+    for (index, column) in statement.columns.iter().enumerate() {
+        let name = format!("{prefix}{}", column.name);
         // A column that the script makes no use of needs no variable.
         let Some(slot) = class.variables.iter().position(|variable| *variable == name) else {
             continue;
         };
-        if !is_readable(column.type_()) {
-            return Err(OpenError::Column { place: query.place.clone(), column: name });
-        }
-        reads.push((index, column.type_().clone(), slot));
+        let kind = column.kind.clone().filter(is_readable);
+        let kind = kind.ok_or_else(|| OpenError::Column { place: query.place.clone(), column: name })?;
+        reads.push((index, kind, slot));
     }
     Ok(reads)
 }
@@ -134,34 +143,20 @@ fn every_variable_is_set(class: &Class, prepared: &[Option<Prepared>]) -> Result
 }
 
 impl Prepared {
-    /// Sends the statement and waits for its end.
-    pub(super) async fn send<'a, I>(&self, client: &Client, values: I) -> Result<Answer, Error>
-    where
-        I: IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator>,
-    {
-        if self.reads.is_none() {
-            return client.execute_raw(&self.statement, values).await.map(|_| Answer::Unread);
-        }
-        let mut rows = pin!(client.query_raw(&self.statement, values).await?);
-        let (mut first, mut count) = (None, 0_u64);
-        while let Some(row) = rows.try_next().await? {
-            count += 1;
-            first.get_or_insert(row);
-        }
-        Ok(Answer::Rows { first, is_only: count <= 1 })
+    /// Whether variables are set from its answer.
+    pub(super) fn is_read(&self) -> bool {
+        self.reads.is_some()
     }
 
     /// Puts what was read into the script's variables.
-    pub(super) fn put(&self, answer: Answer, frame: &mut Frame) -> Result<(), GsetTrouble> {
-        let (Answer::Rows { first, is_only }, Some(reads)) = (answer, &self.reads) else {
-            return Ok(());
-        };
-        let row = first.ok_or(GsetTrouble::NoRow)?;
-        if !is_only {
+    pub(super) fn put(&self, rows: &Rows, frame: &mut Frame) -> Result<(), GsetTrouble> {
+        let Some(reads) = &self.reads else { return Ok(()) };
+        let row = rows.first.as_ref().ok_or(GsetTrouble::NoRow)?;
+        if rows.count > 1 {
             return Err(GsetTrouble::SeveralRows);
         }
         for (index, kind, slot) in reads {
-            frame.put(*slot, read(&row, *index, kind).map_err(|_| GsetTrouble::Unreadable)?);
+            frame.put(*slot, read(row, *index, kind).ok_or(GsetTrouble::Unreadable)?);
         }
         Ok(())
     }
@@ -183,17 +178,12 @@ fn is_readable(kind: &Type) -> bool {
     .contains(kind)
 }
 
-fn read(row: &Row, index: usize, kind: &Type) -> Result<Value, Error> {
-    let value = match *kind {
-        Type::INT2 => row.try_get::<_, Option<i16>>(index)?.map(|number| Value::Int(number.into())),
-        Type::INT4 => row.try_get::<_, Option<i32>>(index)?.map(|number| Value::Int(number.into())),
-        Type::INT8 => row.try_get::<_, Option<i64>>(index)?.map(Value::Int),
-        Type::FLOAT4 => row.try_get::<_, Option<f32>>(index)?.map(|number| Value::Double(number.into())),
-        Type::FLOAT8 => row.try_get::<_, Option<f64>>(index)?.map(Value::Double),
-        Type::BOOL => {
-            row.try_get::<_, Option<bool>>(index)?.map(|yes| Value::Text(if yes { "t" } else { "f" }.into()))
-        }
-        _ => row.try_get::<_, Option<&str>>(index)?.map(|text| Value::Text(Arc::from(text))),
-    };
-    Ok(value.unwrap_or(Value::Null))
+/// A column's value; `None` if it can't be made out.
+fn read(row: &Row, index: usize, kind: &Type) -> Option<Value> {
+    let Some(text) = row.text(index).ok()? else { return Some(Value::Null) };
+    match *kind {
+        Type::INT2 | Type::INT4 | Type::INT8 => i64::from_str(text).ok().map(Value::Int),
+        Type::FLOAT4 | Type::FLOAT8 => f64::from_str(text).ok().map(Value::Double),
+        _ => Some(Value::Text(Arc::from(text))),
+    }
 }

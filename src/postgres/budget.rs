@@ -16,6 +16,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::error::{ErrorClass, Fault};
+
 /// How many more bytes may be received. Shared by the stream and the session that refills it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
@@ -44,8 +46,13 @@ impl Budget {
         self.left.load(Ordering::Relaxed) == 0
     }
 
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
+    /// What is wrong with a session whose bound is used up.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        if !self.is_exceeded() {
+            return None;
+        }
+        tracing::debug!(limit_bytes = self.limit, "byte budget exceeded");
+        Some(Fault::local(ErrorClass::TooMuchData))
     }
 }
 

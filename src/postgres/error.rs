@@ -168,15 +168,21 @@ impl Fault {
     }
 
     fn of_server(error: &DbError) -> Self {
+        let is_inside_a_function =
+            error.where_().is_some() || matches!(error.position(), Some(ErrorPosition::Internal { .. }));
+        Self::reported(error.code().code(), error.message(), is_inside_a_function)
+    }
+
+    /// What a server reports, with its SQLSTATE.
+    pub(super) fn reported(code: &str, message: &str, is_inside_a_function: bool) -> Self {
         // A hostile server may send anything as its SQLSTATE; a text of its choice must not get through this way.
-        let code = error.code().code();
         let is_sqlstate =
             code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
         let class = if is_sqlstate { ErrorClass::of(code) } else { ErrorClass::Other };
         Self {
             class,
             sqlstate: is_sqlstate.then(|| code.to_owned()),
-            message: showable_message(error, class),
+            message: showable_message(message, class, is_inside_a_function),
         }
     }
 
@@ -209,14 +215,12 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     Fault::of(error).to_string()
 }
 
-fn showable_message(error: &DbError, class: ErrorClass) -> Option<String> {
+fn showable_message(message: &str, class: ErrorClass, is_inside_a_function: bool) -> Option<String> {
     let is_about_the_text = matches!(class, ErrorClass::Syntax | ErrorClass::Undefined);
-    let is_inside_a_function =
-        error.where_().is_some() || matches!(error.position(), Some(ErrorPosition::Internal { .. }));
     if !is_about_the_text || is_inside_a_function {
         return None;
     }
-    let message: String = error.message().chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
+    let message: String = message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
     (!message.is_empty()).then_some(message)
 }
 

@@ -1,7 +1,7 @@
 //! TLS, authentication and startup over an open connection, and the task that then drives it.
 //!
 //! Decides which of the steps an error of the driver belongs to: the driver runs them as one, so the TLS connector is
-//! wrapped to note when the handshake was over. Never lets a notice of the server into the log (the driver's own task
+//! wrapped to note when the handshake was over. The driver's stream is lent, for those who go on without the driver. Never lets a notice of the server into the log (the driver's own task
 //! would): a notice may hold user data.
 
 use std::{
@@ -9,10 +9,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use tokio::{
@@ -31,7 +28,8 @@ use super::{
     budget::{Budget, ByteBudget},
     connect::{ConnectCause, ConnectOptions, Step, StepError, Target},
     error::{ErrorClass, Fault},
-    session::{Driver, Session},
+    lent::{Lender, Lent, Socket},
+    session::{Driver, LoggedIn, Session},
     tls::{TlsSeen, Verification, explain},
 };
 
@@ -46,8 +44,8 @@ pub(super) async fn login(
     options: &ConnectOptions,
 ) -> Result<Session, StepError> {
     let mut config = target.uri.login(&format!("cutover/{}", options.purpose));
-    let handshake_over = Arc::new(AtomicBool::new(verification.is_none()));
-    let over = handshake_over.clone();
+    // Set when there is a stream that the role can log in by.
+    let lender = Arc::new(OnceLock::new());
     let attempt = async {
         if let Some(verification) = verification {
             config.ssl_mode(SslMode::Require);
@@ -56,22 +54,24 @@ pub(super) async fn login(
                 &mut MakeRustlsConnect::new(tls),
                 &target.uri.endpoint().host,
             );
-            let (client, connection) = config.connect_raw(stream, Observed { connect, over }).await?;
-            Ok(session(client, connection, Verification::seen(&witness), budget.clone()))
+            let lending = Lending { connect, lender: lender.clone() };
+            let (client, connection) = config.connect_raw(stream, lending).await?;
+            Ok(session(client, connection, Verification::seen(&witness), &budget, &lender))
         } else {
             config.ssl_mode(SslMode::Disable);
+            let stream = lend(stream, &lender);
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
-            Ok(session(client, connection, TlsSeen::Plain, budget.clone()))
+            Ok(session(client, connection, TlsSeen::Plain, &budget, &lender))
         }
     };
     let outcome = timeout(options.step_timeout, attempt).await;
-    let step = if handshake_over.load(Ordering::Relaxed) { Step::Authentication } else { Step::Tls };
+    let step = if lender.get().is_some() { Step::Authentication } else { Step::Tls };
     match outcome {
         Ok(Ok(session)) => Ok(session),
-        Ok(Err(_)) if budget.is_exceeded() => {
-            Err((step, ConnectCause::Server(Fault::local(ErrorClass::TooMuchData))))
+        Ok(Err(error)) => {
+            let too_much = budget.fault().map(|fault| (step, ConnectCause::Server(fault)));
+            Err(too_much.unwrap_or_else(|| blame(&error, step)))
         }
-        Ok(Err(error)) => Err(blame(&error, step)),
         Err(_) => Err((step, ConnectCause::TimedOut(options.step_timeout))),
     }
 }
@@ -103,7 +103,20 @@ fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
     error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
-fn session<S, T>(client: Client, connection: Connection<S, T>, tls: TlsSeen, budget: Budget) -> Session
+/// Lends the stream that the role logs in by.
+fn lend<S: Socket + 'static>(stream: S, lender: &OnceLock<Lender>) -> Lent<S> {
+    let (lent, own) = Lent::new(stream);
+    let _ = lender.set(own);
+    lent
+}
+
+fn session<S, T>(
+    client: Client,
+    connection: Connection<S, T>,
+    tls: TlsSeen,
+    budget: &Budget,
+    lender: &OnceLock<Lender>,
+) -> Session
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -111,7 +124,15 @@ where
     let version = connection.parameter("server_version").map(str::to_owned);
     let end = Arc::new(OnceLock::new());
     let driver = Driver(tokio::spawn(drive(connection, budget.clone(), end.clone())));
-    Session::new(client, driver, end, budget, tls, version.as_deref())
+    Session::new(LoggedIn {
+        client,
+        driver,
+        end,
+        budget: budget.clone(),
+        lender: lender.get().cloned(),
+        tls,
+        version,
+    })
 }
 
 /// Moves the session's bytes until it is over, and leaves word of why.
@@ -122,8 +143,7 @@ where
 {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         if let Err(error) = message {
-            let fault =
-                if budget.is_exceeded() { Fault::local(ErrorClass::TooMuchData) } else { Fault::of(&error) };
+            let fault = budget.fault().unwrap_or_else(|| Fault::of(&error));
             // Set before the connection is dropped: that is when a waiting statement learns that it is over.
             let _ = end.set(fault);
             return;
@@ -131,27 +151,24 @@ where
     }
 }
 
-/// A TLS connector that notes when its handshake was over.
-struct Observed<C> {
+/// A TLS connector that lends its stream when the handshake is over.
+struct Lending<C> {
     connect: C,
-    over: Arc<AtomicBool>,
+    lender: Arc<OnceLock<Lender>>,
 }
 
-impl<S, C> TlsConnect<S> for Observed<C>
+impl<S, C> TlsConnect<S> for Lending<C>
 where
     C: TlsConnect<S>,
     C::Future: Send + 'static,
+    C::Stream: Send + 'static,
 {
-    type Stream = C::Stream;
+    type Stream = Lent<C::Stream>;
     type Error = C::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<C::Stream, C::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, C::Error>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
         let handshake = self.connect.connect(stream);
-        Box::pin(async move {
-            let connected = handshake.await;
-            self.over.store(connected.is_ok(), Ordering::Relaxed);
-            connected
-        })
+        Box::pin(async move { Ok(lend(handshake.await?, &self.lender)) })
     }
 }

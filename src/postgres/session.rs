@@ -19,6 +19,7 @@ use super::{
     budget::Budget,
     connect::ConnectCause,
     error::{ErrorClass, Fault},
+    lent::{Lender, Socket},
     limits::{Limits, Scope},
     role::{self, ROLE_COLUMNS, Roles},
     tls::TlsSeen,
@@ -26,7 +27,7 @@ use super::{
 };
 
 /// How long a session that is closed in order may take to say goodbye.
-const GOODBYE: Duration = Duration::from_millis(200);
+pub(super) const GOODBYE: Duration = Duration::from_millis(200);
 /// Longest part of the server's version that is shown.
 const MAX_VERSION: usize = 16;
 
@@ -66,23 +67,41 @@ pub struct Session {
     driver: Driver,
     end: Arc<OnceLock<Fault>>,
     budget: Budget,
+    /// Of the socket that the driver uses.
+    lender: Option<Lender>,
     facts: ServerFacts,
 }
 
+/// What comes of a login.
+pub(super) struct LoggedIn {
+    pub(super) client: Client,
+    pub(super) driver: Driver,
+    pub(super) end: Arc<OnceLock<Fault>>,
+    pub(super) budget: Budget,
+    pub(super) lender: Option<Lender>,
+    pub(super) tls: TlsSeen,
+    pub(super) version: Option<String>,
+}
+
 impl Session {
-    pub(super) fn new(
-        client: Client,
-        driver: Driver,
-        end: Arc<OnceLock<Fault>>,
-        budget: Budget,
-        tls: TlsSeen,
-        version: Option<&str>,
-    ) -> Self {
+    pub(super) fn new(login: LoggedIn) -> Self {
+        let LoggedIn { client, driver, end, budget, lender, tls, version } = login;
         let version = version.unwrap_or_default();
         // A hostile server chooses this text, and it ends up in the status.
         let version =
             version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').take(MAX_VERSION).collect();
-        Self { client, driver, end, budget, facts: ServerFacts { version, tls, is_direct: false } }
+        Self { client, driver, end, budget, lender, facts: ServerFacts { version, tls, is_direct: false } }
+    }
+
+    /// The socket without the driver. An error says why it is lost.
+    pub(super) fn into_socket(self) -> Result<(Box<dyn Socket>, Budget), Fault> {
+        let Self { client, driver, end, budget, lender, .. } = self;
+        let socket = lender.and_then(|lender| lender.take_back());
+        drop(driver);
+        // Not before: without a client the driver says goodbye to the server.
+        drop(client);
+        let lost = || end.get().cloned().unwrap_or_else(|| Fault::local(ErrorClass::Connection));
+        Ok((socket.ok_or_else(lost)?, budget))
     }
 
     /// The driver's client, for statements.
@@ -114,11 +133,8 @@ impl Session {
         if error.as_db_error().is_some() {
             return Fault::of(error);
         }
-        if self.budget.is_exceeded() {
-            tracing::debug!(limit_bytes = self.budget.limit(), "byte budget exceeded");
-            return Fault::local(ErrorClass::TooMuchData);
-        }
-        self.end.get().cloned().unwrap_or_else(|| Fault::of(error))
+        let known = self.budget.fault().or_else(|| self.end.get().cloned());
+        known.unwrap_or_else(|| Fault::of(error))
     }
 
     /// Opens a transaction under `limits`.

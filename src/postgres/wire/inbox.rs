@@ -1,0 +1,163 @@
+//! What the server has sent, taken apart message by message.
+//!
+//! Decides which parts of the server's messages matter to a load. What does not is passed over where it lies: most of an answer
+//! does not, and to take it apart costs more than to count it. What may come at any time (notices, settings) never gets out of here.
+
+use std::{fmt, io};
+
+use postgres_protocol::message::backend::{
+    self, DataRowBody, ErrorResponseBody, Header, Message, ParameterDescriptionBody, RowDescriptionBody,
+};
+use tokio_postgres::{fallible_iterator::FallibleIterator, types::Type};
+use tokio_util::bytes::{Buf, BytesMut};
+
+use crate::postgres::error::Fault;
+
+/// Room for what one read brings.
+const ROOM: usize = 8 << 10;
+
+/// Where a message's body begins: after its tag and its length.
+const BODY: usize = 5;
+/// The state of a server that is ready and has no transaction open.
+const IDLE: u8 = b'I';
+
+/// A column of what a statement returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// As the statement calls it.
+    pub name: String,
+    /// `None` for a type that PostgreSQL does not come with.
+    pub kind: Option<Type>,
+}
+
+/// A row, in PostgreSQL's text form. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct Row(DataRowBody);
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row").finish_non_exhaustive()
+    }
+}
+
+impl Row {
+    /// The value of a column, counted from 0; `None` if it is null. An error if there is no such column, or its bytes are not UTF-8.
+    pub fn text(&self, column: usize) -> io::Result<Option<&str>> {
+        let Some(range) = self.0.ranges().nth(column)? else { return Err(invalid("no such column")) };
+        let bytes = range.and_then(|range| self.0.buffer().get(range));
+        bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| invalid("not UTF-8"))).transpose()
+    }
+}
+
+/// A message, as far as it matters.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// The answer to one request is complete.
+    Ready {
+        /// Whether a transaction is open then, be it one that has failed.
+        is_in_transaction: bool,
+    },
+    /// `None` where rows are not wanted.
+    Row(Option<Row>),
+    Error {
+        fault: Fault,
+        /// Whether the server ends the session.
+        is_fatal: bool,
+    },
+    /// How many parameters a statement takes.
+    Parameters(usize),
+    Columns(Vec<Column>),
+    Other,
+}
+
+/// What has been received and not taken out yet.
+#[derive(Default)]
+pub(super) struct Inbox(BytesMut);
+
+impl Inbox {
+    /// Where what is read next goes.
+    pub(super) fn room(&mut self) -> &mut BytesMut {
+        self.0.reserve(ROOM);
+        &mut self.0
+    }
+
+    /// The next message; `None` if it is not complete yet. An error if it is none of the protocol.
+    pub(super) fn next(&mut self, wants_rows: bool) -> io::Result<Option<Received>> {
+        let Some(header) = Header::parse(&self.0)? else { return Ok(None) };
+        let length = usize::try_from(header.len()).map_err(|_| invalid("length"))? + 1;
+        if self.0.len() < length {
+            return Ok(None);
+        }
+        let received = match header.tag() {
+            backend::READY_FOR_QUERY_TAG => {
+                Received::Ready { is_in_transaction: self.0.get(BODY) != Some(&IDLE) }
+            }
+            backend::DATA_ROW_TAG if !wants_rows => Received::Row(None),
+            backend::PARSE_COMPLETE_TAG
+            | backend::BIND_COMPLETE_TAG
+            | backend::COMMAND_COMPLETE_TAG
+            | backend::EMPTY_QUERY_RESPONSE_TAG
+            | backend::NO_DATA_TAG
+            | backend::NOTICE_RESPONSE_TAG
+            | backend::NOTIFICATION_RESPONSE_TAG
+            | backend::PARAMETER_STATUS_TAG => Received::Other,
+            backend::DATA_ROW_TAG
+            | backend::ERROR_RESPONSE_TAG
+            | backend::PARAMETER_DESCRIPTION_TAG
+            | backend::ROW_DESCRIPTION_TAG => {
+                return Message::parse(&mut self.0)?.map(understood).transpose();
+            }
+            // COPY, an authentication that nobody asked for: what follows can't be made out.
+            _ => return Err(invalid("message")),
+        };
+        self.0.advance(length);
+        Ok(Some(received))
+    }
+}
+
+fn understood(message: Message) -> io::Result<Received> {
+    Ok(match message {
+        Message::DataRow(body) => Received::Row(Some(Row(body))),
+        Message::ErrorResponse(body) => error(&body)?,
+        Message::ParameterDescription(body) => Received::Parameters(count(&body)?),
+        Message::RowDescription(body) => Received::Columns(columns(&body)?),
+        _ => Received::Other,
+    })
+}
+
+fn count(body: &ParameterDescriptionBody) -> io::Result<usize> {
+    body.parameters().count()
+}
+
+fn columns(body: &RowDescriptionBody) -> io::Result<Vec<Column>> {
+    let column = |field: backend::Field<'_>| {
+        Ok(Column { name: field.name().to_owned(), kind: Type::from_oid(field.type_oid()) })
+    };
+    body.fields().map(column).collect()
+}
+
+fn error(body: &ErrorResponseBody) -> io::Result<Received> {
+    let (mut code, mut message) = (String::new(), String::new());
+    let (mut is_inside_a_function, mut is_fatal) = (false, false);
+    let mut fields = body.fields();
+    while let Some(field) = fields.next()? {
+        let value = || String::from_utf8_lossy(field.value_bytes()).into_owned();
+        match field.type_() {
+            b'C' => code = value(),
+            b'M' => message = value(),
+            // The severity, in English whatever the server's language.
+            b'V' => is_fatal = field.value_bytes() != b"ERROR",
+            // CONTEXT, and a place within a text that the server put together itself.
+            b'W' | b'p' => is_inside_a_function = true,
+            _ => {}
+        }
+    }
+    Ok(Received::Error { fault: Fault::reported(&code, &message, is_inside_a_function), is_fatal })
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+pub(super) mod tests;
