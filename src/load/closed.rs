@@ -113,7 +113,7 @@ async fn work(
         let call = calls.draw();
         let sent = Instant::now();
         // Waited for to its end, even beyond the loop's: a session that still works can't be closed.
-        let (outcome, is_usable) = connection.execute(&call).await;
+        let (outcome, is_usable) = connection.execute(&call, sent).await;
         let answered = Instant::now();
         if (start..end).contains(&answered) {
             match outcome {

@@ -164,19 +164,18 @@ impl Connection {
         self.ready.wire.close().await;
     }
 
-    /// Carries a class out and waits for its end, which is no later than the statement timeout, however many statements
-    /// it has. `false` says that the connection is of no more use: the answer may still come, and would be taken for that
+    /// Carries a class out, which is sent now, and waits for its end, which is no later than the statement timeout, however many
+    /// statements it has. `false` says that the connection is of no more use: the answer may still come, and would be taken for that
     /// of the next statement.
-    pub(super) async fn execute(&mut self, call: &Call) -> (Outcome, bool) {
+    pub(super) async fn execute(&mut self, call: &Call, sent: Instant) -> (Outcome, bool) {
         let Self { ready, patience } = self;
         ready.wire.refill_budget();
-        let started = Instant::now();
         let limit = ready.terms.limits.statement_timeout;
-        let outcome = match patience.wait_for(ready.run(call)).await {
+        let outcome = match patience.wait_for(ready.run(call), sent).await {
             Some(Ok(())) => Outcome::Ok,
             Some(Err(Failure::Script(label))) => Outcome::Error(label),
             Some(Err(Failure::Database(fault))) => {
-                let is_timeout = fault.class == ErrorClass::Canceled && started.elapsed() + EARLY >= limit;
+                let is_timeout = fault.class == ErrorClass::Canceled && sent.elapsed() + EARLY >= limit;
                 if is_timeout { Outcome::Timeout } else { Outcome::Error(fault.label()) }
             }
             None => return (Outcome::Timeout, false),

@@ -12,10 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -29,6 +26,7 @@ use super::{
     pacer::{Due, Pacer, Plan},
     processor::{self, Busy},
     progress::{Standing, Teller},
+    queue::{self, queue},
     schedule::Schedule,
     taken::Taken,
     worker::{Lane, Run, work},
@@ -204,7 +202,7 @@ fn plan(
     model: SharedModel,
     warm_up: Duration,
     start: Instant,
-    queues: Vec<mpsc::Sender<Due>>,
+    queues: Vec<queue::Sender<Due>>,
 ) -> Plan {
     let length = warm_up + spec.longest();
     let course = spec.course.clone().warmed_up(warm_up);
@@ -218,16 +216,16 @@ fn lanes(
     sides: &[(Arm, &Target)],
     model: &SharedModel,
     run: &Arc<Run>,
-) -> (Vec<mpsc::Sender<Due>>, Vec<Arc<Lane>>) {
+) -> (Vec<queue::Sender<Due>>, Vec<Arc<Lane>>) {
     let lane = |(index, (arm, target)): (usize, &(Arm, &Target))| {
-        let (sender, queue) = mpsc::channel(backlog(spec.rate));
+        let (sender, queue) = queue(backlog(spec.rate));
         let lane = Lane {
             run: run.clone(),
             index,
             arm: *arm,
             target: (*target).clone(),
             model: model.clone(),
-            queue: AsyncMutex::new(queue),
+            queue,
             opening: Semaphore::new(OPENING),
         };
         (sender, Arc::new(lane))

@@ -1,7 +1,7 @@
 //! Load: statements at a rate, as the application would send them, and whether the database kept within the limits.
 //!
 //! Decides what a traffic model means (`model`, `script`), what arrives when (`schedule`) and at whom (`deal`), how it is
-//! sent (`driver`, `pacer`, `worker`), what is kept of it (`books`, `measure`, `timeline`) and what that means: against limits
+//! sent (`driver`, `pacer`, `queue`, `worker`), what is kept of it (`books`, `measure`, `timeline`) and what that means: against limits
 //! (`verdict`), against legacy (`duet`), as a whole (`conclude`). Latency counts from the scheduled arrival, never from the sending, so a server that
 //! stalls can't hide it; nothing is dropped silently: `scheduled = ok + errors + timeouts + skipped`, always.
 //! Never retries a statement, never judges one run by another, and never leaves a connection or a thread behind.
@@ -46,6 +46,7 @@ mod patience;
 mod prepared;
 mod processor;
 mod progress;
+mod queue;
 pub mod report;
 mod sampler;
 mod scan;

@@ -15,17 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    task::yield_now,
-    time::sleep,
-};
+use tokio::{task::yield_now, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     alarm::Alarm,
     deal::{Deal, Dealt},
     duet::HALVES_PER_SECOND,
+    queue::{Full, Sender},
     schedule::Call,
 };
 
@@ -58,7 +55,7 @@ pub(super) struct Plan {
     /// Length of the schedule, in seconds.
     pub(super) seconds: u32,
     /// One for each lane.
-    pub(super) queues: Vec<mpsc::Sender<Due>>,
+    pub(super) queues: Vec<Sender<Due>>,
 }
 
 /// What it has done so far.
@@ -186,12 +183,9 @@ async fn pace(plan: Plan, alarm: Alarm, shared: Arc<Shared>) {
         handed[lane].fetch_add(1, Ordering::AcqRel);
         let due = Due { call: arrival.call, half, scheduled, handed: Instant::now() };
         shared.longest_lag_us.fetch_max(micros(due.handed - scheduled), Ordering::AcqRel);
-        match plan.queues[lane].try_send(due) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
-                shared.refused[lane].fetch_add(1, Ordering::AcqRel);
-                return;
-            }
+        if plan.queues[lane].send(due) == Err(Full) {
+            shared.refused[lane].fetch_add(1, Ordering::AcqRel);
+            return;
         }
     }
     wait_until(plan.start + Duration::from_secs(plan.seconds.into()), spin, &alarm).await;
@@ -221,27 +215,27 @@ mod tests {
     use super::*;
     use crate::{
         api::{ArrivalProcess, RatePoint},
-        load::{course::Course, fixtures, spec::Share},
+        load::{course::Course, fixtures, queue::queue, spec::Share},
     };
 
-    fn plan(rate: u32, seconds: u32, queue: mpsc::Sender<Due>) -> Plan {
-        along(&Course::default(), rate, seconds, queue)
+    fn plan(rate: u32, seconds: u32, sender: Sender<Due>) -> Plan {
+        along(&Course::default(), rate, seconds, sender)
     }
 
-    fn along(course: &Course, rate: u32, seconds: u32, queue: mpsc::Sender<Due>) -> Plan {
+    fn along(course: &Course, rate: u32, seconds: u32, sender: Sender<Due>) -> Plan {
         let schedule = fixtures::schedule(course, &fixtures::one_statement(), rate, seconds, 1);
         let deal = Deal::new(schedule, false, Share::ALL, 1);
-        Plan { deal, rate, start: Instant::now(), seconds, queues: vec![queue] }
+        Plan { deal, rate, start: Instant::now(), seconds, queues: vec![sender] }
     }
 
     #[tokio::test]
     async fn every_arrival_is_handed_out_when_it_is_due_and_not_before() {
-        let (queue, mut due) = mpsc::channel(2_000);
-        let plan = plan(500, 1, queue);
+        let (sender, due) = queue(2_000);
+        let plan = plan(500, 1, sender);
         let expected = plan.deal.clone().count();
         let pacer = Pacer::start(plan).unwrap();
         let mut seen = 0;
-        while let Some(due) = due.recv().await {
+        while let Some(due) = due.next().await {
             assert!(due.handed >= due.scheduled && due.half < HALVES_PER_SECOND);
             seen += 1;
         }
@@ -257,12 +251,12 @@ mod tests {
         let point = |at: &str, percent| RatePoint { at: at.to_owned(), percent };
         let gap = [point("1s", 100), point("1s", 0), point("1h", 0), point("1h", 100)];
         let course = Course::new(&gap, ArrivalProcess::Fixed).unwrap();
-        let (queue, mut due) = mpsc::channel(100);
+        let (sender, due) = queue(100);
         // What comes before the gap is due already.
         let start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-        let pacer = Pacer::start(Plan { start, ..along(&course, 10, 3_700, queue) }).unwrap();
+        let pacer = Pacer::start(Plan { start, ..along(&course, 10, 3_700, sender) }).unwrap();
         for _ in 0..10 {
-            due.recv().await.unwrap();
+            due.next().await.unwrap();
         }
         while pacer.shared.horizon_us.load(Ordering::Acquire) < 3_600_000_000 {
             tokio::task::yield_now().await;
@@ -273,14 +267,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_ends_the_schedule_and_loses_nothing_from_the_books() {
-        let (queue, mut due) = mpsc::channel(5);
+        let (sender, due) = queue(5);
         let start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-        let pacer = Pacer::start(Plan { start, ..plan(1000, 60, queue) }).unwrap();
+        let pacer = Pacer::start(Plan { start, ..plan(1000, 60, sender) }).unwrap();
         while pacer.refused(0) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let mut seen = 0;
-        while due.recv().await.is_some() {
+        while due.next().await.is_some() {
             seen += 1;
         }
         assert_eq!((seen, pacer.handed(0).sum::<u32>()), (5, 6));
@@ -291,21 +285,21 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_pacer_stops_it_while_it_waits() {
-        let (queue, mut due) = mpsc::channel(5);
-        let late = Plan { start: Instant::now() + Duration::from_secs(5), ..plan(1, 3600, queue) };
+        let (sender, due) = queue(5);
+        let late = Plan { start: Instant::now() + Duration::from_secs(5), ..plan(1, 3600, sender) };
         let pacer = Pacer::start(late).unwrap();
         let dropped = Instant::now();
         drop(pacer);
-        assert!(due.recv().await.is_none());
+        assert!(due.next().await.is_none());
         assert!(dropped.elapsed() < Duration::from_secs(1));
     }
 
     #[tokio::test]
     async fn a_pacer_that_is_behind_lets_others_have_their_turn() {
-        let (queue, mut due) = mpsc::channel(200_000);
+        let (sender, due) = queue(200_000);
         let start = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        let pacer = Pacer::start(Plan { start, ..plan(1_000, 60, queue) }).unwrap();
-        due.recv().await.unwrap();
+        let pacer = Pacer::start(Plan { start, ..plan(1_000, 60, sender) }).unwrap();
+        due.next().await.unwrap();
         // All on one thread: had it gone on to the end, this would see all of it.
         assert!(pacer.handed_since(0)[0] <= u64::from(BURST) + 1, "{}", pacer.handed_since(0)[0]);
     }

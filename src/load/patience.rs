@@ -7,10 +7,10 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::{Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 /// The limit, and its timer.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ impl Patience {
         Self { limit, timer: None }
     }
 
-    /// What comes of `work`; `None` if it takes longer than the limit, and is then dropped.
-    pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let deadline = Instant::now() + self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    /// What comes of `work`, which begins `now`; `None` if it takes longer than the limit, and is then dropped.
+    pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>, now: Instant) -> Option<T> {
+        let deadline = now + self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         let mut work = pin!(work);
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
@@ -40,7 +40,7 @@ impl Patience {
                     return Poll::Ready(None);
                 }
                 // It was set for an earlier one.
-                timer.as_mut().reset(deadline);
+                timer.as_mut().reset(deadline.into());
             }
         })
         .await
@@ -61,9 +61,10 @@ mod tests {
     async fn each_has_the_whole_limit_however_long_the_ones_before_it_took() {
         let mut patience = Patience::new(LIMIT);
         for part in [0.9, 0.1, 0.0, 0.7] {
-            assert_eq!(patience.wait_for(sleep(LIMIT.mul_f64(part))).await, Some(()));
+            let brief = sleep(LIMIT.mul_f64(part));
+            assert_eq!(patience.wait_for(brief, Instant::now()).await, Some(()));
             let begun = Instant::now();
-            assert_eq!(patience.wait_for(pending::<()>()).await, None);
+            assert_eq!(patience.wait_for(pending::<()>(), begun).await, None);
             assert!(begun.elapsed() >= LIMIT);
         }
     }

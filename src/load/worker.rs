@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, mpsc::Receiver},
+    sync::Semaphore,
     time::{sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use super::{
     measure::{GIVEN_UP, Outcome, Times},
     model::SharedModel,
     pacer::Due,
+    queue::Queue,
 };
 use crate::postgres::Target;
 
@@ -62,7 +63,7 @@ pub(super) struct Lane {
     pub(super) arm: Arm,
     pub(super) target: Target,
     pub(super) model: SharedModel,
-    pub(super) queue: AsyncMutex<Receiver<Due>>,
+    pub(super) queue: Queue<Due>,
     /// For opening lost connections again.
     pub(super) opening: Semaphore,
 }
@@ -80,12 +81,12 @@ pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
             continue;
         };
         let idle_since = Instant::now();
-        let Some(due) = next(&lane).await else {
+        let Some(due) = next(&lane, idle_since).await else {
             ready.close().await;
             return;
         };
         let in_flight = InFlight { lane: &lane, due, idle_since, sent: Instant::now(), outcome: None };
-        let (outcome, is_usable) = ready.execute(&in_flight.due.call).await;
+        let (outcome, is_usable) = ready.execute(&in_flight.due.call, in_flight.sent).await;
         // What was given up on may go on in the server until its own timeout: a new connection before that would be one too many.
         let is_abandoned = outcome == Outcome::Timeout && !is_usable;
         pause = if is_abandoned { lane.run.statement_timeout } else { BACKOFF.0 };
@@ -95,12 +96,12 @@ pub(super) async fn work(lane: Arc<Lane>, connection: Connection) {
 }
 
 /// The next arrival; `None` when there is none any more, or nothing more is to be taken up.
-async fn next(lane: &Lane) -> Option<Due> {
+async fn next(lane: &Lane, now: Instant) -> Option<Due> {
     // Who waits for an arrival learns that there will be none from the pacer's end of the queue.
-    if lane.run.over.is_cancelled() || Instant::now() >= lane.run.deadline {
+    if lane.run.over.is_cancelled() || now >= lane.run.deadline {
         return None;
     }
-    lane.queue.lock().await.recv().await
+    lane.queue.next().await
 }
 
 /// An arrival that was taken up. It is booked when this is dropped, so exactly once, whatever ends the worker.

@@ -65,9 +65,9 @@ impl Over<'_> {
     /// Counts what nobody took up. By now every worker is done, so what was scheduled is either in a tally or here.
     /// `first` is the half second that the warm-up ends with.
     async fn lane(&self, lane: &Lane, first: u32) -> LaneTaken {
-        let (mut skipped, mut queue) = (0, lane.queue.lock().await);
+        let mut skipped = 0;
         // Ends when the pacer's task has ended, which it does as soon as it is stopped.
-        while let Some(due) = queue.recv().await {
+        while let Some(due) = lane.queue.next().await {
             skipped += u64::from(due.half >= first);
         }
         if self.pacer.halves() >= first {
