@@ -136,11 +136,12 @@ impl Wire {
         }
     }
 
-    /// Whether somebody else can go on with it: all answers are complete, no transaction is open, and the connection is not known
-    /// to be lost.
+    /// Whether somebody else can go on with it: all answers are complete and nothing came behind them, no transaction is open, and
+    /// the connection is not known to be lost.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.unanswered == 0 && !self.is_in_transaction && !self.is_broken
+        // An answer that nobody asked for would be taken for the next one's.
+        self.unanswered == 0 && self.inbox.is_empty() && !self.is_in_transaction && !self.is_broken
     }
 
     /// Whether a transaction is open, be it one that has failed.
@@ -280,8 +281,7 @@ impl Wire {
         loop {
             match self.inbox.next(wants_rows && answer.rows.first.is_none()) {
                 Ok(Some(Received::Ready { is_in_transaction })) => {
-                    // More answers than requests are none of the protocol.
-                    self.unanswered = self.unanswered.saturating_sub(1);
+                    self.unanswered -= 1;
                     self.is_in_transaction = is_in_transaction;
                     return fault.map_or(Ok(answer), Err);
                 }

@@ -75,6 +75,10 @@ pub(super) enum Received {
 pub(super) struct Inbox(BytesMut);
 
 impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where what is read next goes.
     pub(super) fn room(&mut self) -> &mut BytesMut {
         self.0.reserve(ROOM);
@@ -145,8 +149,8 @@ fn error(body: &ErrorResponseBody) -> io::Result<Received> {
         match field.type_() {
             b'C' => code = value(),
             b'M' => message = value(),
-            // The severity, in English whatever the server's language.
-            b'V' => is_fatal = field.value_bytes() != b"ERROR",
+            // The severity in the server's language, and in English; a pooler's own errors have but the first.
+            b'S' | b'V' => is_fatal |= matches!(field.value_bytes(), b"FATAL" | b"PANIC"),
             // CONTEXT, and a place within a text that the server put together itself.
             b'W' | b'p' => is_inside_a_function = true,
             _ => {}

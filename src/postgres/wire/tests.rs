@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::{
+    io::{AsyncReadExt, DuplexStream, duplex, join},
+    task::yield_now,
+};
 
 use super::*;
 use crate::postgres::wire::inbox::tests::{error, message};
@@ -41,14 +44,26 @@ async fn a_request_that_was_never_answered_is_no_success_however_well_the_ones_b
 
 #[tokio::test]
 async fn why_a_session_was_ended_is_told_though_the_request_did_not_get_through() {
-    let (mut wire, mut server) = connection();
-    wire.put_text(&"x".repeat(10 * ROOM)).unwrap();
+    let (near, mut server) = duplex(ROOM);
+    let (deaf, gone) = duplex(ROOM);
+    drop(gone);
+    let mut wire = Wire::new(Box::new(join(near, deaf)), Budget::new(1 << 20));
+    wire.put_text("SELECT 1").unwrap();
     let ends = async {
+        yield_now().await;
         server.write_all(&error("FATAL", "57P01", "canary")).await.unwrap();
-        drop(server);
     };
     let (outcome, ()) = tokio::join!(wire.finish(false), ends);
     assert_eq!(outcome.unwrap_err().sqlstate.as_deref(), Some("57P01"));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_leaves_the_connection_unusable() {
+    let (mut wire, mut server) = connection();
+    server.write_all(&[ready(), ready()].concat()).await.unwrap();
+    wire.put_text("").unwrap();
+    wire.finish(false).await.unwrap();
+    assert!(!wire.is_usable());
 }
 
 #[tokio::test]

@@ -68,9 +68,12 @@ fn the_state_of_a_transaction_comes_with_the_end_of_an_answer() {
 }
 
 #[test]
-fn an_error_is_fatal_by_its_severity_in_english() {
+fn an_error_is_fatal_by_its_severity() {
     for (severity, expected) in [("ERROR", false), ("FATAL", true), ("PANIC", true)] {
         assert_eq!(fault(&error(severity, "57P01", "")).1, expected, "{severity}");
+        // As PgBouncer has it.
+        let bare = format!("S{severity}\0C08P01\0Mquery_wait_timeout\0\0");
+        assert_eq!(fault(&message(b'E', bare.as_bytes())).1, expected, "{severity}");
     }
 }
 
