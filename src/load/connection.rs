@@ -213,24 +213,24 @@ impl Ready {
 }
 
 impl Terms {
-    /// What has to come before each statement of a class that is not in a transaction of its own.
-    fn guard(&self, class: &Class) -> Option<String> {
+    /// What has to come before each statement of a class that is not in a transaction of its own; empty if nothing.
+    fn guard(&self, class: &Class) -> Vec<String> {
         match self.scope {
-            Scope::Transaction => Some(self.opening(class)),
+            Scope::Transaction => self.opening(class),
             // A session's being read-only is a setting, which a function may change; a transaction's can't be once it reads.
             Scope::Session if class.read_only && (!self.limits.read_only || class.runs_functions) => {
-                Some("BEGIN READ ONLY".to_owned())
+                self.opening(class)
             }
-            Scope::Session => None,
+            Scope::Session => Vec::new(),
         }
     }
 
     /// What opens a transaction of a class.
-    fn opening(&self, class: &Class) -> String {
+    fn opening(&self, class: &Class) -> Vec<String> {
         match self.scope {
-            Scope::Transaction => Limits { read_only: class.read_only, ..self.limits }.begin(),
-            Scope::Session if class.read_only => "BEGIN READ ONLY".to_owned(),
-            Scope::Session => "BEGIN".to_owned(),
+            Scope::Transaction => Limits { read_only: class.read_only, ..self.limits }.opening(),
+            Scope::Session if class.read_only => vec!["BEGIN READ ONLY".to_owned()],
+            Scope::Session => vec!["BEGIN".to_owned()],
         }
     }
 }
@@ -248,7 +248,7 @@ struct Running<'a> {
 impl Running<'_> {
     async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
         match (step, prepared) {
-            (Step::Begin, _) => self.say(&self.terms.opening(self.class)).await?,
+            (Step::Begin, _) => self.say(&self.terms.opening(self.class).join("; ")).await?,
             (Step::Commit, _) => self.say("COMMIT").await?,
             (Step::Set { slot, expression, .. }, _) => {
                 if let Some(frame) = &mut self.frame {
@@ -270,18 +270,15 @@ impl Running<'_> {
     }
 
     async fn send(&mut self, query: &Query, prepared: &Prepared) -> Result<(), Failure> {
-        let guard = if self.wire.is_in_transaction() { None } else { self.terms.guard(self.class) };
-        // All is sent at once, without waiting for one answer before the next request: one round trip, as without.
-        if let Some(opening) = &guard {
-            self.wire.put_text(opening)?;
-        }
+        let guard = if self.wire.is_in_transaction() { Vec::new() } else { self.terms.guard(self.class) };
         let values = query.arguments.iter().map(|argument| match (argument, &self.frame) {
             (Argument::Drawn(index), _) => self.parameters.get(*index).and_then(Value::text),
             (Argument::Variable(slot), Some(frame)) => frame.get(*slot).text(),
             (Argument::Variable(_), None) => None,
         });
-        self.wire.put_statement(&prepared.statement, values)?;
-        if guard.is_some() {
+        // All is sent at once, without waiting for one answer before the next request: one round trip, as without.
+        self.wire.put_statement(&guard, &prepared.statement, values)?;
+        if !guard.is_empty() {
             self.wire.put_text("COMMIT")?;
         }
         let rows = self.wire.finish(prepared.is_read()).await?;

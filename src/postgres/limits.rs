@@ -19,20 +19,31 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The statement that opens a transaction under these limits, which end with it.
+    /// The statements that open a transaction under these limits, which end with it.
     #[must_use]
-    pub fn begin(&self) -> String {
+    pub fn opening(&self) -> Vec<String> {
         let access = if self.read_only { "READ ONLY" } else { "READ WRITE" };
-        format!("BEGIN {access}; {}", self.settings("SET LOCAL"))
+        let timeouts = self.timeouts().map(|(name, value)| format!("SET LOCAL {name} = {value}"));
+        std::iter::once(format!("BEGIN {access}")).chain(timeouts).collect()
     }
 
-    pub(super) fn settings(&self, set: &str) -> String {
-        format!(
-            "{set} statement_timeout = {}; {set} lock_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
-            milliseconds(self.statement_timeout),
-            milliseconds(self.lock_timeout),
-            milliseconds(self.idle_in_transaction_timeout),
-        )
+    /// The same as one text.
+    #[must_use]
+    pub fn begin(&self) -> String {
+        self.opening().join("; ")
+    }
+
+    /// The statements that put the timeouts into force for a session.
+    pub(super) fn settings(&self) -> String {
+        self.timeouts().map(|(name, value)| format!("SET {name} = {value}")).join("; ")
+    }
+
+    fn timeouts(&self) -> [(&'static str, i32); 3] {
+        [
+            ("statement_timeout", milliseconds(self.statement_timeout)),
+            ("lock_timeout", milliseconds(self.lock_timeout)),
+            ("idle_in_transaction_session_timeout", milliseconds(self.idle_in_transaction_timeout)),
+        ]
     }
 }
 

@@ -148,7 +148,7 @@ impl Session {
             return Ok(Scope::Transaction);
         }
         let read_only = if limits.read_only { "SET default_transaction_read_only = on; " } else { "" };
-        let settings = format!("{read_only}{}", limits.settings("SET"));
+        let settings = format!("{read_only}{}", limits.settings());
         self.client.batch_execute(&settings).await.map_err(|error| self.explain(&error))?;
         Ok(Scope::Session)
     }

@@ -183,9 +183,12 @@ impl Wire {
         self.put(|out| frontend::query(text, out))
     }
 
-    /// Puts a prepared statement into the outbox, with its parameters in PostgreSQL's text form, `None` for null.
+    /// Puts a prepared statement into the outbox, with its parameters in PostgreSQL's text form, `None` for null; before it, in the
+    /// same request, statements without parameters and rows. Where one of those fails, such as the one that makes the transaction read-only,
+    /// nothing that follows is carried out.
     pub fn put_statement<V: fmt::Display>(
         &mut self,
+        before: &[impl AsRef<str>],
         statement: &Statement,
         parameters: impl IntoIterator<Item = Option<V>>,
     ) -> Result<(), Fault> {
@@ -194,6 +197,13 @@ impl Wire {
             None => Ok(IsNull::Yes),
         };
         self.put(|out| {
+            for text in before {
+                frontend::parse("", text.as_ref(), [], out)?;
+                let none = std::iter::empty::<Option<V>>();
+                frontend::bind("", "", [], none, write, [], out)
+                    .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+                frontend::execute("", 0, out)?;
+            }
             // No formats: text, for all parameters and all columns, as most clients have it.
             frontend::bind("", &statement.name, [], parameters, write, [], out)
                 .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;

@@ -12,6 +12,7 @@ use crate::postgres::{Server, tls};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const NONE: [Option<i32>; 0] = [];
+const NOTHING: [&str; 0] = [];
 
 async fn wire(target: &Target) -> Wire {
     with_budget(target, 8 << 20).await
@@ -37,13 +38,13 @@ async fn answers(target: &Target) {
     let statements = wire.prepare(&texts).await.unwrap();
     assert_eq!((statements[0].parameters, statements[0].columns.len()), (3, 3));
     assert_eq!((statements[1].parameters, statements[1].columns.len()), (1, 0));
-    wire.put_statement(&statements[0], [Some("né"), Some("41"), None]).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], [Some("né"), Some("41"), None]).unwrap();
     let rows = wire.finish(true).await.unwrap();
     let row = rows.first.unwrap();
     let values: Vec<_> = (0..3).map(|column| row.text(column).unwrap()).collect();
     assert_eq!(values, [Some("né!"), Some("42"), None]);
     row.text(3).unwrap_err();
-    wire.put_statement(&statements[1], [Some(1_000)]).unwrap();
+    wire.put_statement(&NOTHING, &statements[1], [Some(1_000)]).unwrap();
     let rows = wire.finish(false).await.unwrap();
     assert_eq!((rows.count, rows.first.is_none()), (1_000, true));
     wire.close().await;
@@ -63,11 +64,40 @@ async fn what_the_server_says_in_between_is_none_of_the_answer() {
     let notice = "DO $$ BEGIN RAISE NOTICE 'canary'; END $$";
     let statements = wire.prepare(&[notice, "SELECT 7"]).await.unwrap();
     wire.put_text("LISTEN hello; NOTIFY hello; SET application_name = 'another'").unwrap();
-    wire.put_statement(&statements[0], NONE).unwrap();
-    wire.put_statement(&statements[1], NONE).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], NONE).unwrap();
+    wire.put_statement(&NOTHING, &statements[1], NONE).unwrap();
     let rows = wire.finish(true).await.unwrap();
     assert_eq!((rows.count, rows.first.unwrap().text(0).unwrap()), (1, Some("7")));
     assert!(wire.is_usable());
+}
+
+#[tokio::test]
+async fn what_fails_before_a_statement_in_its_request_keeps_it_from_being_carried_out() {
+    let database = Server::shared().database().await;
+    let mut wire = wire(&database.target()).await;
+    say(&mut wire, "CREATE TEMPORARY TABLE log (entry int)").await.unwrap();
+    let insert = "INSERT INTO log VALUES ($1::int)";
+    let statements = wire.prepare(&[insert, "SELECT count(*) FROM log"]).await.unwrap();
+    for (before, expected) in [
+        (vec!["BEGIN", "SET LOCAL statement_timeout = 1000"], None),
+        (vec!["BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY", "SET LOCAL nothing = 1"], Some("42704")),
+        (vec!["BEGIN READ NOTHING"], Some("42601")),
+    ] {
+        wire.put_statement(&before, &statements[0], [Some(1)]).unwrap();
+        wire.put_text("COMMIT").unwrap();
+        let outcome = wire.finish(false).await;
+        assert_eq!(outcome.err().map(sqlstate).as_deref(), expected, "{before:?}");
+        assert!(wire.is_usable(), "{before:?}");
+    }
+    // The row that is kept is the statement's.
+    wire.put_statement(&["BEGIN READ ONLY"], &statements[1], NONE).unwrap();
+    wire.put_text("COMMIT").unwrap();
+    let rows = wire.finish(true).await.unwrap();
+    assert_eq!(
+        (rows.count, rows.first.unwrap().text(0).unwrap()),
+        (1, Some("1")),
+        "one of three was carried out"
+    );
 }
 
 #[tokio::test]
@@ -85,12 +115,12 @@ async fn of_several_requests_the_first_error_is_told_and_all_are_answered() {
     let mut wire = wire(&database.target()).await;
     let statements = wire.prepare(&["SELECT 1 / $1::int"]).await.unwrap();
     wire.put_text("BEGIN").unwrap();
-    wire.put_statement(&statements[0], [Some(0)]).unwrap();
-    wire.put_statement(&statements[0], [Some(1)]).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], [Some(0)]).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], [Some(1)]).unwrap();
     wire.put_text("COMMIT").unwrap();
     assert_eq!(sqlstate(wire.finish(false).await.unwrap_err()), "22012");
     assert!(wire.is_usable());
-    wire.put_statement(&statements[0], [Some(1)]).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], [Some(1)]).unwrap();
     assert_eq!(wire.finish(false).await.unwrap().count, 1);
 }
 
@@ -128,12 +158,12 @@ async fn a_session_that_the_server_has_ended_says_so_and_nothing_more_is_sent() 
     let database = Server::shared().database().await;
     let mut wire = wire(&database.target()).await;
     let statements = wire.prepare(&["SELECT pg_catalog.pg_backend_pid()"]).await.unwrap();
-    wire.put_statement(&statements[0], NONE).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], NONE).unwrap();
     let row = wire.finish(true).await.unwrap().first.unwrap();
     let pid = row.text(0).unwrap().unwrap();
     // It waits until the session is gone.
     database.execute(&format!("SELECT pg_terminate_backend({pid}, 30000)")).await;
-    wire.put_statement(&statements[0], NONE).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], NONE).unwrap();
     assert_eq!(sqlstate(wire.finish(false).await.unwrap_err()), "57P01");
     assert!(!wire.is_usable());
 }
@@ -146,7 +176,7 @@ async fn a_server_that_answers_while_it_is_still_being_asked_is_listened_to() {
     let statements = wire.prepare(&["SELECT $1::text"]).await.unwrap();
     let long = "x".repeat(1 << 20);
     for _ in 0..64 {
-        wire.put_statement(&statements[0], [Some(&long)]).unwrap();
+        wire.put_statement(&NOTHING, &statements[0], [Some(&long)]).unwrap();
     }
     let rows = timeout(PATIENCE, wire.finish(false)).await.expect("it goes on").unwrap();
     assert_eq!(rows.count, 64);
@@ -159,10 +189,10 @@ async fn more_than_a_session_may_receive_ends_it() {
     let statements = wire.prepare(&["SELECT pg_catalog.repeat('x', $1::int)"]).await.unwrap();
     for length in [600_000, 600_000] {
         wire.refill_budget();
-        wire.put_statement(&statements[0], [Some(length)]).unwrap();
+        wire.put_statement(&NOTHING, &statements[0], [Some(length)]).unwrap();
         wire.finish(false).await.unwrap();
     }
-    wire.put_statement(&statements[0], [Some(2_000_000)]).unwrap();
+    wire.put_statement(&NOTHING, &statements[0], [Some(2_000_000)]).unwrap();
     let fault = wire.finish(false).await.unwrap_err();
     assert_eq!((fault.class, wire.is_usable()), (ErrorClass::TooMuchData, false));
 }

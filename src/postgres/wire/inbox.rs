@@ -16,6 +16,9 @@ use crate::postgres::error::Fault;
 /// Room for what one read brings.
 const ROOM: usize = 8 << 10;
 
+/// Most that is kept of a message that nobody wants, and most room that is kept while nothing is in it.
+const KEPT: usize = 64 << 10;
+
 /// Where a message's body begins: after its tag and its length.
 const BODY: usize = 5;
 /// The state of a server that is ready and has no transaction open.
@@ -72,29 +75,42 @@ pub(super) enum Received {
 
 /// What has been received and not taken out yet.
 #[derive(Default)]
-pub(super) struct Inbox(BytesMut);
+pub(super) struct Inbox {
+    received: BytesMut,
+    /// What is left of a long message that nobody wants: it is dropped as it comes, and takes no memory however long it is.
+    unwanted: usize,
+}
 
 impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.received.is_empty() && self.unwanted == 0
     }
 
     /// Where what is read next goes.
     pub(super) fn room(&mut self) -> &mut BytesMut {
-        self.0.reserve(ROOM);
-        &mut self.0
+        self.received.reserve(ROOM);
+        // What one long message took, and may have come back by this, is not kept for ever.
+        if self.received.is_empty() && self.received.capacity() > KEPT {
+            self.received = BytesMut::with_capacity(ROOM);
+        }
+        &mut self.received
     }
 
-    /// The next message; `None` if it is not complete yet. An error if it is none of the protocol.
+    /// The next message; `None` if what is needed of it has not come yet. An error if it is none of the protocol.
     pub(super) fn next(&mut self, wants_rows: bool) -> io::Result<Option<Received>> {
-        let Some(header) = Header::parse(&self.0)? else { return Ok(None) };
+        self.drop_unwanted();
+        if self.unwanted > 0 {
+            return Ok(None);
+        }
+        let Some(header) = Header::parse(&self.received)? else { return Ok(None) };
         let length = usize::try_from(header.len()).map_err(|_| invalid("length"))? + 1;
-        if self.0.len() < length {
+        let is_complete = self.received.len() >= length;
+        if !is_complete && length <= KEPT {
             return Ok(None);
         }
         let received = match header.tag() {
             backend::READY_FOR_QUERY_TAG => {
-                Received::Ready { is_in_transaction: self.0.get(BODY) != Some(&IDLE) }
+                Received::Ready { is_in_transaction: self.received.get(BODY) != Some(&IDLE) }
             }
             backend::DATA_ROW_TAG if !wants_rows => Received::Row(None),
             backend::PARSE_COMPLETE_TAG
@@ -109,13 +125,24 @@ impl Inbox {
             | backend::ERROR_RESPONSE_TAG
             | backend::PARAMETER_DESCRIPTION_TAG
             | backend::ROW_DESCRIPTION_TAG => {
-                return Message::parse(&mut self.0)?.map(understood).transpose();
+                // Not before: room for all of it would be taken on the word of its first bytes.
+                if !is_complete {
+                    return Ok(None);
+                }
+                return Message::parse(&mut self.received)?.map(understood).transpose();
             }
             // COPY, an authentication that nobody asked for: what follows can't be made out.
             _ => return Err(invalid("message")),
         };
-        self.0.advance(length);
+        self.unwanted = length;
+        self.drop_unwanted();
         Ok(Some(received))
+    }
+
+    fn drop_unwanted(&mut self) {
+        let here = self.unwanted.min(self.received.len());
+        self.received.advance(here);
+        self.unwanted -= here;
     }
 }
 

@@ -26,7 +26,7 @@ fn row(values: &[Option<&str>]) -> Vec<u8> {
 }
 
 fn received(bytes: &[u8]) -> io::Result<Option<Received>> {
-    Inbox(BytesMut::from(bytes)).next(true)
+    Inbox { received: BytesMut::from(bytes), unwanted: 0 }.next(true)
 }
 
 /// The fault of a server's error, and whether it is fatal.
@@ -55,6 +55,44 @@ fn a_message_is_understood_when_its_last_byte_is_there() {
         panic!("{seen:?}")
     };
     assert_eq!((row.text(0).unwrap(), row.text(1).unwrap()), (Some("17"), None));
+}
+
+#[test]
+fn a_row_that_nobody_wants_takes_no_memory_however_long_it_is() {
+    let long = "x".repeat(3 << 20);
+    let messages = [row(&[Some(&long)]), message(b'Z', b"I")].concat();
+    let (mut inbox, mut seen, mut most) = (Inbox::default(), Vec::new(), 0);
+    for part in messages.chunks(ROOM) {
+        inbox.room().extend_from_slice(part);
+        while let Some(received) = inbox.next(false).unwrap() {
+            seen.push(received);
+        }
+        most = most.max(inbox.received.capacity());
+        assert_eq!(inbox.is_empty(), seen.len() == 2, "an answer is on its way");
+    }
+    assert!(
+        matches!(seen[..], [Received::Row(None), Received::Ready { is_in_transaction: false }]),
+        "{seen:?}"
+    );
+    assert!(most <= KEPT, "{most}");
+}
+
+#[test]
+fn the_room_for_a_row_that_is_wanted_is_given_back() {
+    let mut inbox = Inbox::default();
+    inbox.room().extend_from_slice(&row(&[Some(&"x".repeat(3 << 20))]));
+    assert!(matches!(inbox.next(true), Ok(Some(Received::Row(Some(_))))));
+    assert!(inbox.room().capacity() <= KEPT && inbox.is_empty());
+}
+
+#[test]
+fn a_length_that_nothing_comes_of_takes_no_memory() {
+    for tag in [b'D', b'E', b't', b'T'] {
+        let mut inbox = Inbox::default();
+        inbox.room().extend_from_slice(&[tag, 0x7f, 0xff, 0xff, 0xff]);
+        assert!(inbox.next(true).unwrap().is_none());
+        assert!(inbox.room().capacity() <= KEPT);
+    }
 }
 
 #[test]
