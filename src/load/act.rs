@@ -25,8 +25,23 @@ pub(super) enum Act {
 /// What the words of a reading statement must not have, lest it write or lock.
 const WRITING: [&str; 6] = ["insert", "update", "delete", "merge", "share", "into"];
 
-/// Functions that change the session for what comes after, or what others wait for: a prefix each.
-const NOT_FOR_LOAD: [&str; 3] = ["set_config", "pg_advisory_lock", "pg_try_advisory_lock"];
+/// Functions that change the session for what comes after, what others wait for, or the server, be the transaction read-only or
+/// not: a prefix each. Any role may end its own sessions by signals, and load logs in as the application's.
+const NOT_FOR_LOAD: [&str; 10] = [
+    "set_config",
+    "pg_advisory_lock",
+    "pg_try_advisory_lock",
+    "pg_cancel_backend",
+    "pg_terminate_backend",
+    "pg_reload_conf",
+    "pg_rotate_logfile",
+    "pg_promote",
+    "pg_switch_wal",
+    "pg_stat_reset",
+];
+
+/// Functions that others feel until the transaction ends or that tell them something; a read-only transaction has them, too.
+const FELT: [&str; 3] = ["pg_notify", "pg_advisory_xact_lock", "pg_try_advisory_xact_lock"];
 
 /// What may stand before a parenthesis without being a function that somebody wrote.
 const HARMLESS: [&str; 44] = [
@@ -106,10 +121,10 @@ pub(super) fn act(tokens: &[Token<'_>]) -> Act {
     }
 }
 
-/// Whether PostgreSQL carries it out in a read-only transaction as well, and others feel it: locks of tables, and messages.
+/// Whether PostgreSQL carries it out in a read-only transaction as well, and others feel it: locks, and messages.
 pub(super) fn is_felt_though_read_only(tokens: &[Token<'_>]) -> bool {
     let acts = tokens.first().is_some_and(|first| first.is_word("lock") || first.is_word("notify"));
-    acts || tokens.iter().any(|token| is_function(token, "pg_notify"))
+    acts || tokens.iter().any(|token| FELT.iter().any(|function| is_function(token, function)))
 }
 
 fn is_function(token: &Token<'_>, prefix: &str) -> bool {
@@ -163,6 +178,8 @@ mod tests {
             "SELECT set_config('default_transaction_read_only', 'off', false)",
             "select pg_catalog.\"set_config\"('a', 'b', false)",
             "WITH x AS (SELECT pg_try_advisory_lock(1)) SELECT * FROM x",
+            "SELECT pg_cancel_backend($1)",
+            "select pg_catalog.pg_terminate_backend(pid) FROM pg_stat_activity",
         ] {
             assert_eq!(act(&tokens(sql).unwrap()), Act::Other, "{sql}");
         }
@@ -170,6 +187,8 @@ mod tests {
             ("LOCK TABLE t", true),
             ("notify jobs, 'x'", true),
             ("SELECT pg_catalog.pg_notify('jobs', 'x')", true),
+            ("SELECT pg_advisory_xact_lock(1)", true),
+            ("SELECT pg_try_advisory_xact_lock_shared($1)", true),
             ("SELECT 'pg_notify', lock FROM notify", false),
         ] {
             assert_eq!(is_felt_though_read_only(&tokens(sql).unwrap()), expected, "{sql}");

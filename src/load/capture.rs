@@ -114,11 +114,13 @@ async fn capture_in(session: &Session, options: &CaptureOptions) -> Result<Captu
     let mut catalog = Catalog::new(session, options.with_values);
     let mut entries = Vec::new();
     let mut taken = 0;
+    let mut samples = Vec::new();
     for seen in census.statements.iter().take(MAX_TRIED) {
         if taken == options.top || seen.calls < options.min_calls {
             break;
         }
-        let entry = Entry::of(session, &mut catalog, seen, options).await?;
+        let mut entry = Entry::of(session, &mut catalog, seen, options).await?;
+        entry.add_samples(&mut samples);
         taken += usize::from(entry.fate == Fate::Taken);
         entries.push(entry);
     }

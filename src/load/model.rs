@@ -21,7 +21,7 @@ const MAX_CLASSES: usize = 64;
 /// Most statements of all classes together: each is prepared on each connection.
 const MAX_QUERIES: usize = 256;
 /// Most tables and columns that keys are sampled from.
-const MAX_SAMPLES: usize = 64;
+pub(super) const MAX_SAMPLES: usize = 64;
 
 /// Why a traffic model can't be turned into load. Places are counted from 1.
 #[derive(thiserror::Error, Debug, PartialEq, Eq, Clone)]
@@ -279,8 +279,8 @@ fn of_script(model: &Script, access: Access) -> Result<Class, TrafficError> {
 }
 
 /// Why a statement is not for traffic that only reads.
-const FELT: &str = "LOCK, NOTIFY and pg_notify are carried out in a read-only transaction, too, and others feel them: leave it out, or \
-                    give access: ReadWrite";
+const FELT: &str = "LOCK, NOTIFY, pg_notify and pg_advisory_xact_lock are carried out in a read-only transaction, too, and others feel \
+                    them: leave it out, or give access: ReadWrite";
 
 #[allow(clippy::cast_precision_loss, reason = "sums of at most 64 weights of a million")]
 fn float(weight: u64) -> f64 {
@@ -306,7 +306,8 @@ fn is_for_load(sql: &str) -> Result<(), String> {
         }
         Act::Other => {
             Err("only SELECT, VALUES, TABLE, WITH, SHOW, EXPLAIN, INSERT, UPDATE, DELETE, MERGE, CALL, LOCK \
-                           and NOTIFY are for load, without set_config and session-level advisory locks"
+                           and NOTIFY are for load, without session-level advisory locks and functions that change settings, other sessions or the server, such as \
+                           set_config and pg_terminate_backend"
                 .to_owned())
         }
     }

@@ -286,3 +286,41 @@ async fn the_command_writes_a_file_and_never_overwrites_one() {
     assert_eq!(output.status.code(), Some(2));
     assert!(!String::from_utf8(output.stderr).unwrap().contains("canary"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_feel_is_no_reading_and_a_model_samples_no_more_columns_than_it_may() {
+    let database = seasoned().await;
+    database.execute(&format!("GRANT pg_read_all_stats TO {}", database.name)).await;
+    let columns: Vec<_> = (0..70).map(|n| format!("c{n}")).collect();
+    let table: Vec<_> = columns.iter().map(|column| format!("{column} int")).collect();
+    database.execute(&format!("CREATE TABLE wide ({})", table.join(", "))).await;
+    database.execute("GRANT SELECT ON wide TO PUBLIC").await;
+    let wide: Vec<_> = columns
+        .chunks(20)
+        .map(|columns| {
+            let compared: Vec<_> = columns.iter().map(|column| format!("{column} = 1")).collect();
+            format!("SELECT count(*) FROM wide WHERE {}", compared.join(" AND "))
+        })
+        .collect();
+    let felt = ["SELECT pg_notify('jobs', 'x')", "SELECT pg_cancel_backend(0)"].map(str::to_owned);
+    for sql in wide.iter().chain(&felt) {
+        for _ in 0..6 {
+            database.execute(sql).await;
+        }
+    }
+    let reading = captured(&database, &options()).await;
+    let texts = |captured: &Captured| -> Vec<String> {
+        captured.traffic.statements.iter().filter_map(|statement| statement.sql.clone()).collect()
+    };
+    let taken = texts(&reading);
+    assert!(
+        !taken.iter().any(|sql| sql.contains("pg_notify") || sql.contains("pg_cancel_backend")),
+        "{taken:?}"
+    );
+    let wide = taken.iter().filter(|sql| sql.contains("FROM wide")).count();
+    assert!((2..4).contains(&wide), "{taken:?}");
+    assert!(reading.yaml.contains("more than the 64 columns that a model may have"), "{}", reading.yaml);
+    let writing = captured(&database, &CaptureOptions { writes: true, ..options() }).await;
+    assert_eq!(of(&writing, "SELECT pg_notify").access, None, "it is of the model that writes");
+    assert!(!texts(&writing).iter().any(|sql| sql.contains("pg_cancel_backend")), "{}", writing.yaml);
+}

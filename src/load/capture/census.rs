@@ -103,7 +103,10 @@ impl Census {
         );
         tell(&Fate::OfTheServer, "statements left out that ask the server about itself");
         tell(&Fate::Literal, "statements left out whose texts the server did not strip of literals");
-        tell(&Fate::Unusable, "statements left out that can't be prepared or need values that nobody knows");
+        tell(
+            &Fate::Unusable,
+            "statements left out that can't be prepared, or whose values nobody knows or a model has no room for",
+        );
         if self.hidden > 0 {
             let share = self.share(self.hidden);
             lines.push(format!(

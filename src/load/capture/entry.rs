@@ -13,8 +13,10 @@ use super::{
     literal,
 };
 use crate::{
+    api::SampleParameter,
     load::{
-        act::{Act, act},
+        act::{Act, act, is_felt_though_read_only},
+        model::MAX_SAMPLES,
         scan::{self, Token},
     },
     postgres::Session,
@@ -64,7 +66,7 @@ impl Entry {
         let mut entry = Self {
             sql: literal::without_comments(&seen.text, tokens),
             calls: seen.calls,
-            writes: act(tokens) == Act::Writes,
+            writes: writes(tokens),
             fate: fate(tokens, options.writes),
             params: Vec::new(),
             reason: None,
@@ -125,17 +127,42 @@ impl Entry {
         Ok(())
     }
 
+    /// Adds what its parameters are sampled from to that of the statements before it; where that is more than a model may have, it
+    /// is left out.
+    pub(super) fn add_samples(&mut self, samples: &mut Vec<SampleParameter>) {
+        if self.fate != Fate::Taken {
+            return;
+        }
+        let before = samples.len();
+        for sample in self.params.iter().filter_map(|drawn| drawn.parameter.sample.as_ref()) {
+            if !samples.contains(sample) {
+                samples.push(sample.clone());
+            }
+        }
+        if samples.len() > MAX_SAMPLES {
+            samples.truncate(before);
+            self.is_unusable(format!(
+                "with those before it it would be sampled from more than the {MAX_SAMPLES} columns that a model may have"
+            ));
+        }
+    }
+
     fn is_unusable(&mut self, reason: String) {
         self.fate = Fate::Unusable;
         self.reason = Some(reason);
     }
 }
 
+/// What a model that only reads does not take: also what others feel although it writes no row.
+fn writes(tokens: &[Token<'_>]) -> bool {
+    act(tokens) == Act::Writes || is_felt_though_read_only(tokens)
+}
+
 /// As far as the text tells.
-fn fate(tokens: &[Token<'_>], writes: bool) -> Fate {
+fn fate(tokens: &[Token<'_>], are_writes_wanted: bool) -> Fate {
     match act(tokens) {
         Act::Reads | Act::Writes if literal::has_literal(tokens) => Fate::Literal,
-        Act::Writes if !writes => Fate::Writes,
+        Act::Reads | Act::Writes if writes(tokens) && !are_writes_wanted => Fate::Writes,
         Act::Reads | Act::Writes => Fate::Taken,
         Act::Begins | Act::Commits | Act::Other => Fate::NotForLoad,
     }
