@@ -90,6 +90,8 @@ fn is_conflict(class: ErrorClass, before: u32) -> bool {
 
 async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -> Result<Next, ClusterError> {
     let Some(rollout) = read(namespace, name, uid).await? else {
+        // Whatever still holds it: of a rollout that is being deleted nothing goes on.
+        context.attempts.retain(uid, &[]);
         return Ok(Next::Wait(REST));
     };
     let plan = plan::build(name, &rollout.spec);

@@ -1,17 +1,17 @@
 //! Load by pods of cutover's own image: one schedule, carried out together, and judged as a whole or not at all.
 
 use cutover::{
-    api::{LoadResult, StagePhase, Verdict},
+    api::{DatabaseRollout, LoadResult, StagePhase, Verdict},
     load::report::LoadReport,
 };
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, ResourceQuota},
 };
-use kube::api::{ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::shop::{PATIENCE, Shop, message_of, spec, stage, with};
+use crate::shop::{PATIENCE, ROLLOUT, Shop, message_of, spec, stage, with};
 
 /// A stage whose load is carried out by that many pods.
 fn loaded(parallelism: i32, fields: Value) -> Value {
@@ -21,9 +21,7 @@ fn loaded(parallelism: i32, fields: Value) -> Value {
 
 /// The stage's load and its whole report, once there is one.
 async fn measured(shop: &Shop) -> (LoadResult, LoadReport) {
-    let load = |rollout: &cutover::api::DatabaseRollout| {
-        rollout.status.as_ref()?.recorded.stages.first()?.load.clone()
-    };
+    let load = |rollout: &DatabaseRollout| rollout.status.as_ref()?.recorded.stages.first()?.load.clone();
     let rollout = shop.until("its load was measured", |rollout| load(rollout).is_some()).await;
     let result = load(&rollout).unwrap();
     let place = result.report.clone().expect("a report");
@@ -66,7 +64,7 @@ async fn pods_carry_one_schedule_out_together_and_it_is_judged_as_a_whole() {
 async fn a_duet_by_pods_compares_what_all_of_them_saw_together() {
     let shop = Shop::open("parallel-duet", &[("Deployment", "api")]).await;
     shop.roll_out(spec(&[loaded(2, json!({}))])).await;
-    let seen = |rollout: &cutover::api::DatabaseRollout| rollout.status.as_ref()?.loads.first().cloned();
+    let seen = |rollout: &DatabaseRollout| rollout.status.as_ref()?.loads.first().cloned();
     let running = shop.until("how far it is is told", |rollout| seen(rollout).is_some()).await;
     let progress = seen(&running).unwrap();
     // One pod alone sends 60 a second.
@@ -98,6 +96,27 @@ async fn the_rollback_edit_ends_the_pods_of_a_load() {
     };
     tokio::time::timeout(PATIENCE, running).await.expect("the Job comes and goes");
     assert!(shop.is_on_legacy("api").await);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_is_being_deleted_has_no_load_whoever_still_holds_it() {
+    let shop = Shop::open("parallel-held", &[("Deployment", "api")]).await;
+    shop.roll_out(spec(&[loaded(2, json!({"duration": "10m"}))])).await;
+    let rollouts = shop.api::<DatabaseRollout>();
+    let hold = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let held = hold(json!(["example.org/held"]));
+    rollouts.patch(ROLLOUT, &PatchParams::default(), &held).await.expect("it is held");
+    shop.until_stage("api", StagePhase::Loading).await;
+    let ended = async {
+        // Each turn of these loops awaits an answer of the API server.
+        while jobs(&shop).await.is_empty() {}
+        rollouts.delete(ROLLOUT, &DeleteParams::default()).await.expect("a deletion");
+        while !jobs(&shop).await.is_empty() {}
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the Job comes and goes");
+    assert!(shop.rollout().await.metadata.deletion_timestamp.is_some(), "it is still held");
+    rollouts.patch(ROLLOUT, &PatchParams::default(), &hold(json!(null))).await.expect("it goes");
     shop.close().await;
 }
 
