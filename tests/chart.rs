@@ -244,7 +244,9 @@ async fn load_in_pods_needs_no_right_that_the_chart_does_not_give() {
         files: Vec::new(),
         parallelism: 1,
         resources: None,
+        schedule: Duration::from_secs(30),
         deadline: Duration::from_secs(60),
+        ends_all: |_| None,
     };
     assert_eq!(jobs.run_indexed(&namespace, &request, &|_| {}).await.unwrap(), [b"result"]);
     jobs.remove_leftovers(&namespace.client, std::slice::from_ref(&namespace.name)).await;

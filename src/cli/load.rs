@@ -89,9 +89,12 @@ pub(super) struct Options {
     /// 3,000 for 0.1.
     #[arg(long, default_value = "0.1")]
     max_error_percent: String,
-    /// Fewest answers per second of the candidate.
-    #[arg(long)]
+    /// Fewest answers per second of the candidate. A duet sends half of the rate to each side.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=20_000))]
     min_throughput: Option<i32>,
+    /// Loads one side alone, even if the other one is named, too, as by the environment.
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// A duet may carry statements that write out on legacy, too.
     #[arg(long)]
     write_to_legacy: bool,
@@ -115,6 +118,14 @@ enum Arrivals {
     Poisson,
     /// At equal distances.
     Fixed,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Only {
+    /// What the application runs on today.
+    Legacy,
+    /// What it moves to.
+    Candidate,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -170,8 +181,12 @@ fn traffic(options: &Options) -> anyhow::Result<Traffic> {
 }
 
 fn targets(options: &Options) -> anyhow::Result<Targets> {
-    let legacy = named(options.legacy.as_ref(), LEGACY, || Ok(None))?;
-    let candidate = named(options.candidate.as_ref(), CANDIDATE, || Ok(None))?;
+    let wanted = |side, option: &Option<String>, names| match options.only {
+        Some(only) if only != side => Ok(None),
+        _ => named(option.as_ref(), names, || Ok(None)),
+    };
+    let legacy = wanted(Only::Legacy, &options.legacy, LEGACY)?;
+    let candidate = wanted(Only::Candidate, &options.candidate, CANDIDATE)?;
     Ok(match (legacy, candidate) {
         (Some(legacy), Some(candidate)) => {
             Targets::Duet { legacy: legacy.into(), candidate: candidate.into() }
@@ -265,7 +280,9 @@ mod tests {
              --min-throughput 150 --write-to-legacy --free-connections 9 --max-legacy-p95 250ms"
         );
         for line in [plain, &all] {
-            assert_eq!(load::report::command(&spec_of(line)), line);
+            assert_eq!(load::report::command(&spec_of(line), None), line);
         }
+        let alone = format!("{plain} --only candidate");
+        assert_eq!(load::report::command(&spec_of(&alone), Some(load::Arm::Candidate)), alone);
     }
 }

@@ -66,7 +66,8 @@ fn told() -> anyhow::Result<Told> {
         None => Targets::Candidate(candidate),
     };
     let spec = LoadSpec::from_load(&order.load, &order.traffic, order.seed)?;
-    Ok(Told { spec: LoadSpec { share: Share { index, count: order.count }, ..spec }, targets })
+    let share = Share { index, count: order.count };
+    Ok(Told { spec: LoadSpec { share, application_on: order.application_on, ..spec }, targets })
 }
 
 fn target([uri, ca]: [&str; 2], tls: &TlsSettings) -> anyhow::Result<Target> {

@@ -74,8 +74,12 @@ pub struct JobRequest {
     pub parallelism: u32,
     /// What each of them asks for, and may use.
     pub resources: Option<ResourceRequirements>,
-    /// How long they may take from their common beginning on.
+    /// How long they take from their common beginning on, where nothing ends one of them early.
+    pub schedule: Duration,
+    /// How long they may take.
     pub deadline: Duration,
+    /// Why the result of a pod that ended before its schedule leaves nothing for the others to add to, if so: they are ended then.
+    pub ends_all: fn(&[u8]) -> Option<String>,
 }
 
 impl Jobs {
@@ -93,6 +97,7 @@ impl Jobs {
         told: &(dyn Fn(&[String]) + Sync),
     ) -> Result<Vec<Vec<u8>>, JobFailure> {
         let settings = self.settings().ok_or(JobFailure::ImageUnknown)?;
+        self.wait_for_earlier(request).await;
         let start_at = Timestamp::now() + START_LEAD;
         let object = request.object(settings, start_at)?;
         let mut presence = self.announce(namespace, request);

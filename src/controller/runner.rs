@@ -22,7 +22,7 @@ use crate::{
     },
     duration,
     engine::{AttemptId, AttemptScope, Report},
-    load::{LoadProgress, LoadSpec, Targets},
+    load::{Arm, LoadProgress, LoadSpec, Targets},
     postgres::{ConnectionUri, Roles, Target},
 };
 
@@ -231,7 +231,9 @@ fn stage_load(
     };
     let spec = LoadSpec::from_load(load, traffic(spec, &load.traffic)?, seed(snapshot, id))
         .map_err(|error| error.to_string())?;
-    let spec = LoadSpec { try_number: Some(tries(snapshot, id.stage())), ..spec };
+    // What soaks was promoted.
+    let application_on = if matches!(place, LoadPlace::Soak(_)) { Arm::Candidate } else { Arm::Legacy };
+    let spec = LoadSpec { try_number: Some(tries(snapshot, id.stage())), application_on, ..spec };
     let pods = (load.parallelism > 1).then(|| pods::request(load, &spec, snapshot, id));
     Ok(PreparedLoad { place, spec: spec.into(), targets, pods: pods.transpose()?.map(Box::new) })
 }
@@ -245,7 +247,8 @@ fn final_load(
     let (Some(baseline), Some(candidate)) = (&spec.baseline, &spec.candidate) else { return Ok(None) };
     Ok(Some(PreparedLoad {
         place: LoadPlace::Final,
-        spec: baseline_load(spec, baseline, snapshot, id)?.into(),
+        spec: LoadSpec { application_on: Arm::Candidate, ..baseline_load(spec, baseline, snapshot, id)? }
+            .into(),
         targets: Targets::Candidate(target(snapshot, candidate)?),
         pods: None,
     }))

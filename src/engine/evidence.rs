@@ -6,7 +6,7 @@
 
 use crate::{
     api::{LoadResult, Recorded, StagePhase, Verdict},
-    load::LatencyLimitsUs,
+    load::{LatencyLimitsUs, report::enough},
     plan::{Plan, PlannedStage},
     text::micros,
 };
@@ -29,9 +29,14 @@ pub(super) fn beside_broken_limits(
     baseline: Option<&LoadResult>,
 ) -> String {
     let Some(baseline) = baseline else { return String::new() };
+    let samples = u64::try_from(result.ok + result.errors + result.timeouts).unwrap_or(0);
+    // Of enough statements a percentile that there is none of failed, and is beyond any limit.
+    let is_broken = |(percent, limit, measured, _): &Beside| {
+        measured.map_or(enough(samples, *percent), |measured| measured > *limit)
+    };
     let broken = of_each(limits, result, baseline)
-        .filter(|(_, limit, measured, _)| measured > limit)
-        .map(|(name, _, _, legacy)| format!("{name} {}", shown(legacy)));
+        .filter(is_broken)
+        .filter_map(|(percent, _, _, legacy)| Some(format!("p{percent} {}", shown(legacy?))));
     let broken: Vec<String> = broken.collect();
     if broken.is_empty() {
         return String::new();
@@ -55,9 +60,10 @@ pub(super) fn limits_below_baseline(plan: &Plan, recorded: &Recorded) -> Vec<(St
     for stage in plan.stages.iter().filter(|stage| !is_done(stage)) {
         for (field, limits) in fields(stage) {
             let below: Vec<String> = of_each(limits, baseline, baseline)
-                .filter(|(_, limit, _, legacy)| legacy > limit)
-                .map(|(name, limit, _, legacy)| {
-                    format!("{name} {}, and legacy itself had {}", shown(limit), shown(legacy))
+                .filter_map(|(percent, limit, legacy, _)| Some((percent, limit, legacy?)))
+                .filter(|(_, limit, legacy)| legacy > limit)
+                .map(|(percent, limit, legacy)| {
+                    format!("p{percent} {}, and legacy itself had {}", shown(limit), shown(legacy))
                 })
                 .collect();
             if !below.is_empty() {
@@ -73,20 +79,23 @@ pub(super) fn limits_below_baseline(plan: &Plan, recorded: &Recorded) -> Vec<(St
     found
 }
 
-/// The name, the limit, what `result` measured and what `baseline` did, of each percentile with a limit.
+/// A percentile in percent, its limit, what was measured, and what the baseline had.
+type Beside = (u64, i64, Option<i64>, Option<i64>);
+
+/// Of each percentile with a limit.
 fn of_each(
     limits: LatencyLimitsUs,
     result: &LoadResult,
     baseline: &LoadResult,
-) -> impl Iterator<Item = (&'static str, i64, i64, i64)> {
+) -> impl Iterator<Item = Beside> {
     [
-        ("p50", limits.p50, result.p50_us, baseline.p50_us),
-        ("p95", limits.p95, result.p95_us, baseline.p95_us),
-        ("p99", limits.p99, result.p99_us, baseline.p99_us),
+        (50, limits.p50, result.p50_us, baseline.p50_us),
+        (95, limits.p95, result.p95_us, baseline.p95_us),
+        (99, limits.p99, result.p99_us, baseline.p99_us),
     ]
     .into_iter()
-    .filter_map(|(name, limit, measured, legacy)| {
-        Some((name, i64::try_from(limit?).unwrap_or(i64::MAX), measured, legacy))
+    .filter_map(|(percent, limit, measured, legacy)| {
+        Some((percent, i64::try_from(limit?).unwrap_or(i64::MAX), measured, legacy))
     })
 }
 
@@ -107,9 +116,9 @@ pub(super) fn beside_baseline(load: LoadResult, baseline: Option<&LoadResult>) -
 
 fn worse(load: &LoadResult, baseline: &LoadResult) -> Vec<&'static str> {
     let latencies = percentiles(load).into_iter().zip(percentiles(baseline)).zip(FORGIVEN_PERCENT);
+    let is_worse = |now: i64, before: i64, percent: i64| now * 100 > before * (100 + percent);
     let mut worse: Vec<&str> = latencies
-        .filter(|((now, before), (_, percent))| now * 100 > before * (100 + percent))
-        .map(|(_, (name, _))| name)
+        .filter_map(|((now, before), (name, percent))| is_worse(now?, before?, percent).then_some(name))
         .collect();
     if failed_share(load) > failed_share(baseline) + FORGIVEN_FAILURES {
         worse.push("failures");
@@ -123,7 +132,8 @@ fn worse(load: &LoadResult, baseline: &LoadResult) -> Vec<&'static str> {
 fn side_by_side(load: &LoadResult, baseline: &LoadResult) -> String {
     let latencies = percentiles(load).into_iter().zip(percentiles(baseline)).zip(FORGIVEN_PERCENT);
     let mut told: Vec<String> = latencies
-        .map(|((now, before), (name, _))| format!("{name} {} / {}", shown(now), shown(before)))
+        .filter(|((now, before), _)| now.or(*before).is_some())
+        .map(|((now, before), (name, _))| format!("{name} {} / {}", told(now), told(before)))
         .collect();
     let share = |load| failed_share(load);
     let percent = |share: i64| format!("{}.{:03}", share / 1000, share % 1000);
@@ -133,7 +143,11 @@ fn side_by_side(load: &LoadResult, baseline: &LoadResult) -> String {
     told.join(", ")
 }
 
-fn percentiles(load: &LoadResult) -> [i64; 3] {
+fn told(us: Option<i64>) -> String {
+    us.map_or_else(|| "untold".to_owned(), shown)
+}
+
+fn percentiles(load: &LoadResult) -> [Option<i64>; 3] {
     [load.p50_us, load.p95_us, load.p99_us]
 }
 

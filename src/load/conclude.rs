@@ -1,7 +1,7 @@
 //! The verdict of a whole load, from its parts: the absolute limits, the duet, and what ended it early.
 //!
-//! `Fail` needs a limit that was broken or a comparison that is shown to be worse. `Pass` of a duet needs the duet's own, and
-//! every limit. Where the servers do not share their noise the comparison may stay open for longer than anyone can wait: then
+//! `Fail` needs a limit that was broken, and not by legacy as well, or a comparison that is shown to be worse. `Pass` of a
+//! duet needs the duet's own, and every limit. Where the servers do not share their noise the comparison may stay open for longer than anyone can wait: then
 //! absolute limits carry the gate, as a `Warn` that says so, and only where the spec has some for the tail. Pure.
 
 use crate::{api::Verdict, text::micros};
@@ -18,11 +18,17 @@ pub(super) struct Parts<'a> {
     pub(super) limits: (Verdict, String),
     pub(super) latency_limits: LatencyLimitsUs,
     pub(super) look: Option<&'a Look>,
+    /// How one of several processes saw the candidate to be plainly bad, if so: in place of a look.
+    pub(super) plain: Option<&'a str>,
     pub(super) comparisons: &'a [Comparison],
     /// Median lateness of the generator on legacy's and on the candidate's lane, in microseconds.
     pub(super) lags_us: [u64; 2],
     /// Legacy's median latency.
     pub(super) p50_us: Option<u64>,
+    /// Why the generator itself had no time for the answers, if so.
+    pub(super) starved: Option<String>,
+    /// How legacy fails more than the limit allows, if so, and the candidate breaks no other limit.
+    pub(super) legacy_fails: Option<String>,
 }
 
 /// What a load comes to that was ended before its schedule by something else than its own verdict.
@@ -31,14 +37,17 @@ pub(super) fn cut_short(stop: &Stop, is_duet: bool) -> Option<(Verdict, String)>
         Stop::Bug => {
             Some((Verdict::Error, "the load's books are damaged; this is a bug of cutover".to_owned()))
         }
-        Stop::Guard(why) => Some((
+        Stop::Guard(why) | Stop::TooSlow(why) => Some((
             Verdict::Inconclusive,
             format!("ended early, to leave the servers to the application: {why}"),
         )),
         Stop::WarmUp(fault) => Some((Verdict::Fail, format!("in the warm-up already: {fault}"))),
+        Stop::Plain(fault) if !is_duet => Some((Verdict::Fail, fault.clone())),
         Stop::GrossFault(Arm::Legacy) if is_duet => Some((
             Verdict::Inconclusive,
-            "more than half of legacy's statements failed, so there is nothing to compare with".to_owned(),
+            "more than half of legacy's statements failed, so there is nothing to compare with; see their SQLSTATEs, and mend \
+             the traffic or legacy"
+                .to_owned(),
         )),
         Stop::Backlog(Arm::Legacy) if is_duet => Some((
             Verdict::Inconclusive,
@@ -46,23 +55,37 @@ pub(super) fn cut_short(stop: &Stop, is_duet: bool) -> Option<(Verdict, String)>
         )),
         Stop::Stalled(Arm::Legacy) if is_duet => Some((
             Verdict::Inconclusive,
-            "legacy did not answer most of what was due any more, so there is nothing to compare with"
+            "legacy did not answer most of what was due any more, so there is nothing to compare with; lower the rate, or see \
+             what holds legacy up"
                 .to_owned(),
         )),
-        Stop::GrossFault(_) | Stop::Backlog(_) | Stop::Stalled(_) | Stop::Verdict => None,
+        Stop::GrossFault(_) | Stop::Backlog(_) | Stop::Stalled(_) | Stop::Plain(_) | Stop::Verdict => None,
     }
 }
 
 /// The verdict of a duet and its message.
 pub(super) fn conclude(parts: &Parts<'_>) -> (Verdict, String) {
     let (limits, summary) = &parts.limits;
-    let relative = parts.look.map_or("no second of it was complete", |look| look.reason.as_str());
-    let verdict = parts.look.map_or(LookVerdict::Continue, |look| look.verdict);
+    let (verdict, relative) = match (parts.plain, parts.look) {
+        (Some(fault), _) => (LookVerdict::Fail, fault),
+        (None, Some(look)) => (look.verdict, look.reason.as_str()),
+        (None, None) => (LookVerdict::Continue, "no second of it was complete"),
+    };
     let told = |first: &str| format!("{first}; candidate: {summary}");
     if *limits == Verdict::Fail {
-        return (Verdict::Fail, told(&format!("beyond the absolute limits; against legacy: {relative}")));
+        return match &parts.legacy_fails {
+            // What the traffic, or both servers, are at fault for says nothing about the candidate.
+            Some(fails) if verdict != LookVerdict::Fail => (
+                Verdict::Inconclusive,
+                told(&format!(
+                    "{fails}, so limits can't tell the candidate by this traffic; see the SQLSTATEs of the failures, and mend \
+                     the traffic, or raise maxErrorPercent; against legacy: {relative}"
+                )),
+            ),
+            _ => (Verdict::Fail, told(&format!("beyond the absolute limits; against legacy: {relative}"))),
+        };
     }
-    if let Some(doubt) = uneven(parts) {
+    if let Some(doubt) = uneven(parts).or_else(|| parts.starved.clone()) {
         return (Verdict::Inconclusive, told(&doubt));
     }
     match (verdict, limits) {

@@ -19,10 +19,10 @@ use super::{
     LoadSpec, Targets,
     deal::Deal,
     duet::Arm,
-    guard::{GuardError, GuardStop, LegacyLatency, Watch},
+    guard::{GuardError, GuardStop, ServingLatency, Watch},
     keys,
     model::SharedModel,
-    overseer::Overseer,
+    overseer::{Judging, Overseer},
     pacer::{Due, Pacer, Plan},
     processor::{self, Busy},
     progress::{Standing, Teller},
@@ -171,9 +171,8 @@ async fn carry_out(
     let overseer = Overseer {
         run: &run,
         pacer: &pacer,
-        // A part of a schedule tells too little: the whole is judged once all parts are there.
-        rules: (sides.len() > 1 && spec.share.count == 1).then(|| spec.rules()),
-        legacy: run.arms.contains(&Arm::Legacy).then(|| LegacyLatency::new(&spec.guard)),
+        judging: judging(spec, &run.arms),
+        serving: serving(spec, &run.arms).map(|arm| ServingLatency::new(arm, &spec.guard)),
         timeline: prepared.timeline,
         busy: Busy::new(start, warm_up + spec.longest()),
         teller: Teller { warm_up, duration: spec.longest() },
@@ -183,6 +182,22 @@ async fn carry_out(
     let cpu = processor::time().saturating_sub(cpu);
     let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu };
     over.close(overseen).await
+}
+
+/// The side whose own latency ends the load. In a duet the candidate is held against legacy, which ends it sooner.
+fn serving(spec: &LoadSpec, arms: &[Arm]) -> Option<Arm> {
+    [Arm::Legacy, spec.application_on].into_iter().find(|arm| arms.contains(arm))
+}
+
+/// Whichever side is alone is what is judged.
+fn judging(spec: &LoadSpec, arms: &[Arm]) -> Judging {
+    let processes = spec.share.count;
+    match arms {
+        [_] if spec.is_baseline => Judging::Measurement,
+        [arm] => Judging::Alone { arm: *arm, allowed: spec.max_error.share(), processes },
+        _ if processes == 1 => Judging::Duet(spec.rules()),
+        _ => Judging::Part(processes),
+    }
 }
 
 /// When the schedule begins.

@@ -21,7 +21,7 @@ mod rules;
 mod signed_rank;
 mod weighted;
 
-pub use decide::{compare, decide, gross_failures};
+pub use decide::{compare, decide, gross_failures, gross_failures_alone, gross_fault};
 pub use evidence::{Arm, Percentile};
 pub use figures::Figures;
 pub use look::{Comparison, LatencyFigures, Look, LookVerdict, Metric, Standing};

@@ -1,8 +1,8 @@
 //! The load never starves the application: what is left to it, before a load begins and as long as it runs.
 //!
 //! Decides, from what the servers themselves say, whether the load's connections leave `guard.freeConnections` free (`room`),
-//! and when a load has to end: too few are free, a server can't be watched any more (`judge`), or legacy's own latency is too
-//! high (`latency`). One connection to each server, opened before the load's and counted with them, asks once a second.
+//! and when a load has to end: too few are free, a server can't be watched any more (`judge`), or the latency of the
+//! server that the application is on is too high (`latency`). One connection to each server, opened before the load's and counted with them, asks once a second.
 //! Never a verdict about the candidate: a server that is busy says nothing about it, so what a guard ends is `Inconclusive`.
 
 use std::{fmt, time::Duration};
@@ -23,7 +23,7 @@ mod judge;
 mod latency;
 mod room;
 
-pub use latency::{LegacyLatency, MIN_CALLS, NO_ANSWER_US};
+pub use latency::{MIN_CALLS, NO_ANSWER_US, ServingLatency};
 pub use room::{Scope, TooFew};
 
 use judge::Judge;
@@ -100,8 +100,10 @@ pub enum GuardStop {
         /// Why the last of them had none.
         why: String,
     },
-    /// Legacy was too slow for too long.
-    LegacyLatency {
+    /// The server that the application is on was too slow for too long.
+    Latency {
+        /// Which.
+        arm: Arm,
         /// In the last second, in microseconds; [`NO_ANSWER_US`] where more than 5 % had no answer.
         p95_us: u64,
         /// For how many seconds.
@@ -128,16 +130,18 @@ impl fmt::Display for GuardStop {
                  because {why}",
                 arm.name()
             ),
-            Self::LegacyLatency { p95_us: NO_ANSWER_US, seconds, bound_us, bound } => write!(
+            Self::Latency { arm, p95_us: NO_ANSWER_US, seconds, bound_us, bound } => write!(
                 f,
-                "legacy's p95 was above {:.1?} ({bound}) for {seconds} s, at last because more than 5 % of its statements had no \
-                 answer, so the load was ended for the application's sake; see why legacy fails them",
+                "{}'s p95 was above {:.1?} ({bound}) for {seconds} s, at last because more than 5 % of its statements had no \
+                 answer, so the load was ended for the application's sake; see why they fail",
+                arm.name(),
                 Duration::from_micros(*bound_us),
             ),
-            Self::LegacyLatency { p95_us, seconds, bound_us, bound } => write!(
+            Self::Latency { arm, p95_us, seconds, bound_us, bound } => write!(
                 f,
-                "legacy's p95 was above {:.1?} ({bound}) for {seconds} s, at last {:.1?}, so the load was ended for the \
+                "{}'s p95 was above {:.1?} ({bound}) for {seconds} s, at last {:.1?}, so the load was ended for the \
                  application's sake; lower the rate",
+                arm.name(),
                 Duration::from_micros(*bound_us),
                 Duration::from_micros(*p95_us)
             ),

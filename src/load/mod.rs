@@ -65,6 +65,7 @@ mod zipf;
 pub use capture::{CaptureError, CaptureOptions, Captured, capture};
 pub use closed::{ClosedLoop, closed_loop};
 pub use course::{Course, ShapeError};
+pub use duet::Arm;
 pub use model::{TrafficError, check};
 pub(crate) use parameter::Value;
 pub use progress::{ArmProgress, LoadProgress};
@@ -75,7 +76,6 @@ pub use spec::{DEFAULT_STATEMENT_TIMEOUT, Guard, LoadSpec, LoadSpecError, Share}
 pub use verdict::{ErrorLimit, LatencyLimitsUs};
 
 use driver::NotRun;
-use duet::Arm;
 use guard::Watch;
 use progress::Standing;
 use servers::Before;
@@ -137,12 +137,12 @@ async fn run_here(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<Lo
 }
 
 /// The same of a load whose parts so many other processes carry out: `parts` gives what each of them handed over, in the order of
-/// their numbers, or why there is nothing. A part alone is never judged.
+/// their numbers, or why there is nothing, and what verdict that is. A part alone is never judged.
 pub async fn run_elsewhere(
     spec: &LoadSpec,
     targets: &Targets,
     processes: usize,
-    parts: impl Future<Output = Result<Vec<Vec<u8>>, String>>,
+    parts: impl Future<Output = Result<Vec<Vec<u8>>, (Verdict, String)>>,
 ) -> LoadOutcome {
     let load = async move |guard: Watch| {
         // The processes watch the servers themselves.

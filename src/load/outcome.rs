@@ -12,7 +12,7 @@ use super::{
     report,
     report::{class_name, describe, of_standing},
     taken::{LaneTaken, Stop, Taken},
-    verdict::{self, Breakdown, Limits, Measured, Purpose},
+    verdict::{self, Breakdown, ErrorLimit, Limits, Measured, Purpose},
 };
 use crate::{
     api::{LoadComparison, LoadResult, Verdict},
@@ -75,7 +75,11 @@ fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict
         errors: spec.max_error,
         min_throughput: spec.min_throughput,
     };
-    let limits = verdict::judge(&measured(lane, taken), &limits);
+    let seen = measured(lane, taken);
+    let (limits, all) = (verdict::judge(&seen, &limits), limits);
+    if let (Some(Stop::TooSlow(why)), Verdict::Fail) = (&taken.stop, limits.0) {
+        return (Verdict::Fail, format!("{why}; {}", limits.1));
+    }
     if let Some((verdict, message)) = taken.stop.as_ref().and_then(|stop| cut_short(stop, is_duet)) {
         // What ends a load in its warm-up leaves nothing to sum up.
         let told = if lane.scheduled > 0 { format!("{message}; {}", limits.1) } else { message };
@@ -90,10 +94,22 @@ fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict
         limits,
         latency_limits: spec.max_latency,
         look: taken.look.as_ref(),
+        plain: if let Some(Stop::Plain(fault)) = &taken.stop { Some(fault.as_str()) } else { None },
         comparisons,
         lags_us: [lag(Arm::Legacy), lag(Arm::Candidate)],
         p50_us: legacy.and_then(|lane| lane.tally.latency.percentile_us(50, lane.tally.errors)),
+        starved: verdict::starved(&seen),
+        legacy_fails: legacy
+            .and_then(|lane| verdict::too_many_failed(&measured(lane, taken), spec.max_error))
+            .filter(|_| keeps_other_limits(lane, taken, &all))
+            .map(|told| format!("legacy, too: {told}")),
     })
+}
+
+/// Whether nothing but failures breaks a limit: by the statements that were answered, or ran into their timeout.
+fn keeps_other_limits(lane: &LaneTaken, taken: &Taken, limits: &Limits) -> bool {
+    let answered = Measured { errors: 0, ..measured_beside(lane, taken, 0) };
+    verdict::judge(&answered, &Limits { errors: ErrorLimit::ALL, ..*limits }).0 != Verdict::Fail
 }
 
 /// What was in flight when the load had failed for something else, and was given up on, is no error of the server.
@@ -102,6 +118,11 @@ fn errors(tally: &Tally) -> u64 {
 }
 
 fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
+    measured_beside(lane, taken, lane.tally.errors)
+}
+
+/// With percentiles in which so many failures rank as slower than every answer.
+fn measured_beside(lane: &LaneTaken, taken: &Taken, failed: u64) -> Measured {
     let tally = &lane.tally;
     let breakdown = match &taken.stop {
         Some(Stop::GrossFault(arm)) if *arm == lane.arm => Some(Breakdown::GrossFault),
@@ -115,43 +136,45 @@ fn measured(lane: &LaneTaken, taken: &Taken) -> Measured {
         errors: errors(tally),
         timeouts: tally.timeouts,
         skipped: lane.skipped,
-        p50_us: tally.latency.percentile_us(50, tally.errors),
-        p95_us: tally.latency.percentile_us(95, tally.errors),
-        p99_us: tally.latency.percentile_us(99, tally.errors),
-        on_time_us: [50, 95, 99].map(|percent| tally.on_time.percentile_us(percent, tally.errors)),
-        service_p95_us: tally.service.percentile_us(95, tally.errors),
+        p50_us: tally.latency.percentile_us(50, failed),
+        p95_us: tally.latency.percentile_us(95, failed),
+        p99_us: tally.latency.percentile_us(99, failed),
+        on_time_us: [50, 95, 99].map(|percent| tally.on_time.percentile_us(percent, failed)),
+        service_p95_us: tally.service.percentile_us(95, failed),
         lag_p50_us: tally.lag.percentile_us(50, 0).unwrap_or(0),
         longest_lag_us: u64::try_from(taken.longest_lag.as_micros()).unwrap_or(u64::MAX),
         busy_permille: taken.busy_permille,
         breakdown,
         is_cut_short: taken.stop.is_some() && breakdown.is_none(),
         throughput_milli: throughput_milli(Some(lane), taken.elapsed),
+        sent_milli: per_second_milli(lane.scheduled, taken.elapsed),
     }
 }
 
 /// Answers per second, in thousandths. What was still answered after the schedule counts for nothing, and neither does the time
 /// that it took: one slow call at the end is no lack of throughput.
 fn throughput_milli(lane: Option<&LaneTaken>, elapsed: Duration) -> u64 {
-    let ok = lane.map_or(0, |lane| lane.tally.ok - lane.tally.drained);
-    u64::try_from(u128::from(ok) * 1_000_000_000 / elapsed.as_micros().max(1)).unwrap_or(u64::MAX)
+    per_second_milli(lane.map_or(0, |lane| lane.tally.ok - lane.tally.drained), elapsed)
+}
+
+fn per_second_milli(count: u64, elapsed: Duration) -> u64 {
+    u64::try_from(u128::from(count) * 1_000_000_000 / elapsed.as_micros().max(1)).unwrap_or(u64::MAX)
 }
 
 fn figures(lane: Option<&LaneTaken>) -> LoadResult {
     let Some(lane) = lane else { return LoadResult::default() };
     let tally = &lane.tally;
-    let max_us = tally.latency.max_us();
-    // Where a percentile did not come back at all, the slowest that did is what can be shown.
-    let percentile = |percent| count(tally.latency.percentile_us(percent, tally.errors).unwrap_or(max_us));
+    let told = report::percentiles(&tally.latency, tally.errors);
     LoadResult {
         scheduled: count(lane.scheduled),
         ok: count(tally.ok),
         errors: count(tally.errors),
         timeouts: count(tally.timeouts),
         skipped: count(lane.skipped),
-        p50_us: percentile(50),
-        p95_us: percentile(95),
-        p99_us: percentile(99),
-        max_us: count(max_us),
+        p50_us: told.p50_us.map(count),
+        p95_us: told.p95_us.map(count),
+        p99_us: told.p99_us.map(count),
+        max_us: count(told.max_us),
         error_classes: tally.error_classes(),
         ..LoadResult::default()
     }

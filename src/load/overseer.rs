@@ -1,9 +1,9 @@
 //! Watches over a running load: tells of its progress, looks at every half second that is complete, and ends it where it must.
 //!
-//! Ends it when the duet has a verdict, when most of what is sent fails, when a server has fallen behind beyond hope, or when
+//! Ends it when the duet has a verdict or what is judged is plainly bad, when most of what is sent fails, when a server has fallen behind beyond hope, or when
 //! a guard says that the application would suffer. What has been sent by then is waited for and booked all the same.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     task::JoinSet,
@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    duet::{self, Arm, Look, LookVerdict, Recording, Rules},
-    guard::{GuardStop, LegacyLatency, MIN_CALLS, NO_ANSWER_US},
+    duet::{Arm, Look, LookVerdict, Recording},
+    guard::{GuardStop, MIN_CALLS, NO_ANSWER_US, ServingLatency},
     pacer::Pacer,
     processor::Busy,
     progress::{Standing, Teller},
@@ -21,26 +21,29 @@ use super::{
     worker::Run,
 };
 
+mod judging;
+
+pub(super) use judging::Judging;
+
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How long what is in flight is waited for where the load was ended for something that went wrong: whoever waits for the
 /// verdict has to act on it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// The first one in so many parts of the warm-up, or more where that has too few calls, tells how fast legacy is by itself.
+/// The first one in so many parts of the warm-up, or more where that has too few calls, tells how fast the server is by itself.
 const LIGHT_PART: u32 = 3;
 /// The same of one side alone, in seconds, or more where they have too few calls.
 const FIRST_SECONDS: u32 = 3;
-/// Most seconds whose calls together tell legacy's percentile.
-const LEGACY_SECONDS_MAX: u32 = 10;
+/// Most seconds whose calls together tell that server's percentile.
+const SERVING_SECONDS_MAX: u32 = 10;
 
 /// A running load, and what is needed to watch over it.
 pub(super) struct Overseer<'a> {
     pub(super) run: &'a Run,
     pub(super) pacer: &'a Pacer,
-    /// Of a duet that is judged while it runs.
-    pub(super) rules: Option<Rules>,
-    /// Of a load on legacy.
-    pub(super) legacy: Option<LegacyLatency>,
+    pub(super) judging: Judging,
+    /// Of a load on the server that the application is on.
+    pub(super) serving: Option<ServingLatency>,
     pub(super) timeline: Timeline,
     pub(super) teller: Teller,
     /// Of the load's thread, which this runs on.
@@ -85,9 +88,15 @@ impl Overseer<'_> {
             if stop.is_some() {
                 continue;
             }
-            stop = match guarded {
-                Some(guarded) => Some(guarded),
-                None => self.look(&mut look).await,
+            stop = if guarded.is_some() {
+                guarded
+            } else {
+                // A look at a long recording takes its time, in which the guard is heard all the same.
+                tokio::select! {
+                    biased;
+                    seen = self.look(&mut look) => seen,
+                    why = &mut guard => Some(Stop::Guard(why.to_string())),
+                }
             };
             if stop.is_some() {
                 self.run.over.cancel();
@@ -118,16 +127,14 @@ impl Overseer<'_> {
             return Some(stop);
         }
         while self.timeline.advance(self.pacer) {
-            if let Some(rules) = &self.rules
-                && let Some(stop) = judge(&self.timeline, rules, look).await
-            {
+            if let Some(stop) = self.judging.judge(&self.timeline, look).await {
                 return Some(stop);
             }
             if self.timeline.is_whole_second()
-                && let Some(legacy) = &mut self.legacy
-                && let Some(stop) = is_too_slow(legacy, &self.timeline)
+                && let Some(serving) = &mut self.serving
+                && let Some(stop) = is_too_slow(serving, &self.timeline)
             {
-                return Some(Stop::Guard(stop.to_string()));
+                return Some(too_slow(serving.arm, &stop));
             }
         }
         None
@@ -157,10 +164,18 @@ fn is_trouble(stop: &Stop, look: Option<&Look>) -> bool {
     *stop != Stop::Verdict || look.is_some_and(|look| look.verdict == LookVerdict::Fail)
 }
 
-/// Whether legacy has been too slow for too long, with the second that was completed last.
-fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardStop> {
+fn too_slow(arm: Arm, why: &GuardStop) -> Stop {
+    match arm {
+        Arm::Legacy => Stop::Guard(why.to_string()),
+        Arm::Candidate => Stop::TooSlow(why.to_string()),
+    }
+}
+
+/// Whether that server has been too slow for too long, with the second that was completed last.
+fn is_too_slow(serving: &mut ServingLatency, timeline: &Timeline) -> Option<GuardStop> {
+    let arm = serving.arm;
     let figures = |recording: &Recording, from, to, least| {
-        let figures = recording.figures(None, Arm::Legacy, from, to);
+        let figures = recording.figures(None, arm, from, to);
         (figures.ok + figures.failed >= least).then_some(figures.p95_us)
     };
     let p95 = |recording: &Recording, from, to, least| {
@@ -172,44 +187,28 @@ fn is_too_slow(legacy: &mut LegacyLatency, timeline: &Timeline) -> Option<GuardS
         _ => (timeline.measured().as_ref(), measured),
     };
     // At a low rate a percentile takes the calls of some seconds.
-    let seen = (1..=LEGACY_SECONDS_MAX)
+    let seen = (1..=SERVING_SECONDS_MAX)
         .take_while(|length| *length <= second)
         .find_map(|length| p95(recording, second - length, second, MIN_CALLS));
     // Where that many failed there is nothing to hold against what comes later.
     let of_warm_up = || timeline.warm_up().and_then(|recording| figures(recording, 0, warm, MIN_CALLS)?);
     match (timeline.warm_up(), measured) {
         // One side alone has none: its first seconds are all that the rest can be held against.
-        (None, FIRST_SECONDS..) if legacy.lacks_bound() => {
+        (None, FIRST_SECONDS..) if serving.lacks_bound() => {
             if let Some(first) = figures(recording, 0, measured, MIN_CALLS) {
-                legacy.compared_with(first);
+                serving.compared_with(first);
             }
         }
-        (Some(_), 1) => legacy.compared_with(of_warm_up()),
+        (Some(_), 1) => serving.compared_with(of_warm_up()),
         // The load comes on gradually: in the first part of the warm-up it is light.
         (Some(_), 0) if warm >= timeline.warm_seconds().div_ceil(LIGHT_PART) => {
             if let Some(light) = of_warm_up() {
-                legacy.compared_with(Some(light));
+                serving.compared_with(Some(light));
             }
         }
         _ => {}
     }
-    legacy.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
-}
-
-/// Judges the half second that was completed last.
-async fn judge(timeline: &Timeline, rules: &Rules, look: &mut Option<Look>) -> Option<Stop> {
-    let halves = timeline.measured_halves();
-    if halves == 0 {
-        let warm_up = timeline.warm_up()?;
-        return duet::gross_failures(warm_up, timeline.warm()).map(Stop::WarmUp);
-    }
-    let (recording, rules) = (Arc::clone(timeline.measured()), rules.clone());
-    // A look at a long recording takes tenths of a second, which the calls in flight must not feel.
-    let judging = tokio::task::spawn_blocking(move || duet::decide(&recording, halves, &rules));
-    let Ok(seen) = judging.await else { return Some(Stop::Bug) };
-    let is_over = seen.verdict != LookVerdict::Continue;
-    *look = Some(seen);
-    is_over.then_some(Stop::Verdict)
+    serving.tell(seen, p95(recording, second.saturating_sub(1), second, 1))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod describe;
 mod html;
 
 pub(crate) use command::command;
-pub(super) use describe::{class_name, describe, of_standing};
+pub(super) use describe::{class_name, describe, of_standing, percentiles};
 pub use html::{RolloutLoads, html, html_of_rollout};
 
 /// What a load check measured and decided.
@@ -100,7 +100,7 @@ pub struct Arm {
     pub error_classes: Vec<String>,
 }
 
-/// Latencies, in microseconds; `None` where so many did not come back, or there are too few to tell.
+/// Latencies, in microseconds; `None` where there are too few to tell ([`enough`]), or so many did not come back.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default)]
 #[serde(default)]
 pub struct Percentiles {
@@ -112,6 +112,12 @@ pub struct Percentiles {
     pub p99_us: Option<u64>,
     /// The slowest.
     pub max_us: u64,
+}
+
+/// Whether so many samples tell that percentile: ten are beyond it.
+#[must_use]
+pub fn enough(samples: u64, percent: u64) -> bool {
+    samples * (100 - percent) >= 10 * 100
 }
 
 /// A point of the curve of latencies.
@@ -166,6 +172,9 @@ pub struct Comparison {
 pub struct Class {
     /// Its name.
     pub name: String,
+    /// How its statements begin, with `?` in place of values; empty of a script.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
     /// Its share of the arrivals, between 0 and 1.
     pub share: f64,
     /// On legacy.

@@ -63,6 +63,22 @@ pub(super) struct Scanner<'a> {
     position: usize,
 }
 
+/// A statement on one line, with `?` in place of every value and without comments: what may be shown to whoever may not see the
+/// values. Empty where the text can't be read.
+pub(super) fn without_values(text: &str) -> String {
+    let tokens = tokens(text).unwrap_or_default();
+    let mut shown = String::with_capacity(text.len());
+    let mut end = None;
+    for token in &tokens {
+        if end.is_some_and(|end| end < token.start) {
+            shown.push(' ');
+        }
+        shown.push_str(if matches!(token.kind, Kind::Text | Kind::Number) { "?" } else { token.text });
+        end = Some(token.end());
+    }
+    shown
+}
+
 /// All tokens of a text.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Unterminated> {
     Scanner::new(text, 0).collect()
@@ -226,6 +242,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_statement_without_its_values_is_one_line() {
+        let sql = "SELECT id -- canary\n  FROM t /* canary */ WHERE a = 'canary' AND b IN (17, 1.5)\n AND c = $1::int";
+        assert_eq!(without_values(sql), "SELECT id FROM t WHERE a = ? AND b IN (?, ?) AND c = $1::int");
+        assert_eq!(without_values("SELECT 'canary"), "");
+    }
 
     fn kinds(text: &str) -> Vec<(Kind, &str)> {
         tokens(text).unwrap().into_iter().map(|token| (token.kind, token.text)).collect()

@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LoadSpec, Share, Targets,
+    conclude::cut_short,
     driver::{self, NotRun},
-    duet::{self, HALVES_PER_SECOND, LookVerdict, Rules},
+    duet::{self, Arm, HALVES_PER_SECOND, LookVerdict, Rules},
     guard::Watch,
     taken::{Stop, Taken},
 };
-use crate::api::{Load, TlsSettings, Traffic};
+use crate::{
+    api::{Load, LoadMode, TlsSettings, Traffic, Verdict},
+    cluster::job::RESULT_MAX_BYTES,
+};
 
 mod lines;
 
@@ -42,6 +46,8 @@ pub struct Order {
     pub seed: u64,
     /// How many processes there are.
     pub count: u32,
+    /// The side that the application is on.
+    pub application_on: Arm,
     /// How legacy's server is verified; `None` where legacy is not loaded.
     pub legacy: Option<TlsSettings>,
     /// How the candidate's is.
@@ -54,9 +60,25 @@ const CALL_BYTES: u64 = 4;
 const CELL_BYTES: u64 = 24;
 const OTHER_BYTES: u64 = 64 << 10;
 
+/// Refuses a load by pods whose parts have more to hand over than there is room for.
+///
+/// # Errors
+/// What there would be, and what to change.
+pub fn refuse_large(spec: &LoadSpec, load: &Load) -> Result<(), String> {
+    let servers = if load.mode == LoadMode::Duet { 2 } else { 1 };
+    let bytes = most_bytes(spec, servers, u32::try_from(load.parallelism).unwrap_or(1));
+    if bytes <= RESULT_MAX_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "each of {} pods might have {bytes} bytes to hand over, and can {RESULT_MAX_BYTES}: raise parallelism, or lower rate or duration",
+        load.parallelism
+    ))
+}
+
 /// Most bytes that one of `count` processes hands over of a load on so many servers; its calls come by chance.
 #[must_use]
-pub fn most_bytes(spec: &LoadSpec, servers: u64, count: u32) -> usize {
+fn most_bytes(spec: &LoadSpec, servers: u64, count: u32) -> usize {
     let classes = spec.traffic.statements.len() + spec.traffic.scripts.len();
     let seconds = spec.longest().as_secs() + 1;
     let calls = u64::from(spec.rate).saturating_mul(seconds) / u64::from(count.max(1));
@@ -94,13 +116,22 @@ pub async fn run_share(
     serde_json::to_vec(&written).map_err(|error| error.to_string())
 }
 
+/// Why what one process hands over leaves nothing for the others to tell, if so: it was ended for the application's sake, or legacy
+/// is nothing to compare with. What ended it for the candidate's sake tells too little alone.
+#[must_use]
+pub fn ends_all(part: &[u8]) -> Option<String> {
+    let written: Written = serde_json::from_slice(part).ok()?;
+    let (verdict, why) = cut_short(&written.taken.stop?, written.taken.lanes.len() > 1)?;
+    (verdict == Verdict::Inconclusive).then_some(why)
+}
+
 /// What all of them took down together, looked at as if one process had.
 pub(super) async fn merged(
     spec: &LoadSpec,
     targets: &Targets,
-    parts: Result<Vec<Vec<u8>>, String>,
+    parts: Result<Vec<Vec<u8>>, (Verdict, String)>,
 ) -> Result<Taken, NotRun> {
-    let parts = parts.map_err(NotRun::error)?;
+    let parts = parts.map_err(|(verdict, message)| NotRun { verdict, message })?;
     let (seed, rules) = (spec.seed, (targets.sides().len() > 1).then(|| spec.rules()));
     let merged = tokio::task::spawn_blocking(move || merge(&parts, seed, rules.as_ref())).await;
     merged.map_err(|_| NotRun::error("the parts could not be merged"))?.map_err(NotRun::error)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     course::{Course, ShapeError},
-    duet::{Margin, MarginTooSmall, Margins, Percentile, Rules},
+    duet::{Arm, Margin, MarginTooSmall, Margins, Percentile, Rules},
     model::{self, TrafficError},
     verdict::{ErrorLimit, LatencyLimitsUs},
 };
@@ -60,6 +60,8 @@ pub struct LoadSpec {
     pub legacy_access: Access,
     /// What is left to the application.
     pub guard: Guard,
+    /// The side that the application is on while it is loaded: the guard looks after its latency.
+    pub application_on: Arm,
     /// Whether it is a baseline: nothing goes by it but whether the server serves at all.
     pub is_baseline: bool,
     /// Highest acceptable latencies.
@@ -233,6 +235,7 @@ impl LoadSpec {
             margins: Margins::default(),
             legacy_access: Access::ReadOnly,
             guard: Guard::new(&api::Guard::default())?,
+            application_on: Arm::Legacy,
             is_baseline: false,
             max_latency: LatencyLimitsUs::default(),
             max_error: ErrorLimit::ONE_PERCENT,

@@ -23,8 +23,12 @@ pub(super) enum Stop {
     Stalled(Arm),
     /// The candidate failed in the warm-up already; how.
     WarmUp(String),
+    /// What is judged was plainly bad, as one of several processes saw it, or of one server alone; how.
+    Plain(String),
     /// The application would have suffered; how.
     Guard(String),
+    /// It would have, from a candidate that it is on by then and that is too slow; how.
+    TooSlow(String),
     /// The duet has its verdict.
     Verdict,
     /// The books are not what they must be.
@@ -36,9 +40,9 @@ impl Stop {
     fn rank(&self) -> u8 {
         match self {
             Self::Bug => 0,
-            Self::Guard(_) => 1,
+            Self::Guard(_) | Self::TooSlow(_) => 1,
             Self::GrossFault(Arm::Legacy) | Self::Backlog(Arm::Legacy) | Self::Stalled(Arm::Legacy) => 2,
-            Self::WarmUp(_) => 3,
+            Self::WarmUp(_) | Self::Plain(_) => 3,
             Self::GrossFault(Arm::Candidate)
             | Self::Backlog(Arm::Candidate)
             | Self::Stalled(Arm::Candidate) => 4,

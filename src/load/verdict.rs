@@ -29,6 +29,9 @@ impl ErrorLimit {
     /// 0.1 %: what a load of the spec has that says nothing else.
     pub const USUAL: Self = Self(100_000);
 
+    /// None of them may be above this.
+    pub(super) const ALL: Self = Self(100_000_000);
+
     /// Reads a percentage such as `0.1`, with at most six decimals; `None` if it is none, or above 100.
     #[must_use]
     pub fn parse(percent: &str) -> Option<Self> {
@@ -54,6 +57,13 @@ impl ErrorLimit {
     pub fn percent(self) -> String {
         let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
+    /// Between 0 and 1.
+    #[must_use]
+    pub(super) fn share(self) -> f64 {
+        // At most 1e8, where the conversion is exact.
+        f64::from(u32::try_from(self.0).unwrap_or(u32::MAX)) / 1e8
     }
 
     /// Whether `failed` of `all` is above the limit. Exact.
@@ -84,7 +94,9 @@ impl Breakdown {
         let what = match self {
             Self::GrossFault => "more than half of the statements failed".to_owned(),
             Self::Backlog => {
-                "the server fell behind the rate by more than could be caught up with".to_owned()
+                "the server fell behind the rate by more than could be caught up with; see what holds it up, or lower the rate or raise \
+                 connections if the application sends less or holds more"
+                    .to_owned()
             }
             Self::Stalled => format!(
                 "the server fell behind: most of what was due had no answer for {STALLED_FOR} s and more"
@@ -121,6 +133,8 @@ pub(super) struct Measured {
     pub(super) is_cut_short: bool,
     /// Answers per second, in thousandths.
     pub(super) throughput_milli: u64,
+    /// Arrivals per second, in thousandths.
+    pub(super) sent_milli: u64,
 }
 
 /// Lateness of the generator that is never held against it: what is late by so little still comes as the schedule says,
@@ -163,21 +177,20 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
     let has_stood_still = measured.longest_lag_us > STANDSTILL_US;
     let mut faults = outright_faults(measured);
     let mut doubts = Vec::new();
-    faults.extend(limits.min_throughput.and_then(|least| too_few_answers(least, measured)));
+    match limits.min_throughput.map_or(Kept::Yes, |least| throughput(least, measured)) {
+        Kept::Yes => {}
+        Kept::No(fault) => faults.push(fault),
+        Kept::Open(doubt) => doubts.push(doubt),
+    }
     // A generator that hands out at once what was due long ago makes any server fall behind.
     if (is_late || has_stood_still) && measured.breakdown != Some(Breakdown::GrossFault) {
         let is_told = has_stood_still && !faults.is_empty();
         doubts.append(&mut faults);
         doubts.extend(is_told.then(|| stood_still(measured)));
     }
-    let failed = measured.errors + measured.timeouts;
-    let taken = measured.ok + failed;
-    if errors.is_broken(failed, taken) {
-        faults.push(format!(
-            "{} of {taken} statements failed ({}), above {errors}",
-            failed,
-            share(failed, taken)
-        ));
+    let taken = measured.ok + measured.errors + measured.timeouts;
+    if let Some(fault) = too_many_failed(measured, errors) {
+        faults.push(fault);
     } else if limits.purpose != Purpose::Measurement && taken < errors.statements_needed() {
         doubts.push(format!(
             "a limit of {errors} failed needs at least {} statements, and there were {taken}; \
@@ -299,9 +312,30 @@ fn broken(name: &str, limit: u64, seen: Option<u64>, measured: &Measured) -> Opt
     }
 }
 
-fn too_few_answers(least: u32, measured: &Measured) -> Option<String> {
-    let is_less = measured.throughput_milli < u64::from(least) * 1_000;
-    is_less.then(|| format!("{} answers/s are fewer than {least}", thousandths(measured.throughput_milli)))
+/// How more failed than the limit allows, if so.
+pub(super) fn too_many_failed(measured: &Measured, errors: ErrorLimit) -> Option<String> {
+    let failed = measured.errors + measured.timeouts;
+    let taken = measured.ok + failed;
+    let told = || format!("{failed} of {taken} statements failed ({}), above {errors}", share(failed, taken));
+    errors.is_broken(failed, taken).then(told)
+}
+
+/// Nobody answers more than is asked.
+fn throughput(least: u32, measured: &Measured) -> Kept {
+    let least_milli = u64::from(least) * 1_000;
+    let (answers, sent) = (measured.throughput_milli, measured.sent_milli);
+    if answers >= least_milli {
+        return Kept::Yes;
+    }
+    let told = format!("{} answers/s are fewer than {least}", thousandths(answers));
+    if sent < least_milli {
+        return Kept::Open(format!(
+            "{told}, and no more than {}/s were sent to it; lower minThroughput, or raise the rate (a duet sends half of it to \
+             each side)",
+            thousandths(sent)
+        ));
+    }
+    Kept::No(told)
 }
 
 /// With one decimal.
@@ -317,7 +351,7 @@ fn outright_faults(measured: &Measured) -> Vec<String> {
     }
     if measured.skipped > 0 && !measured.is_cut_short {
         faults.push(format!(
-            "{} of {} arrivals found no free connection until the end",
+            "{} of {} arrivals found no free connection until the end; raise connections if the application holds more",
             measured.skipped, measured.scheduled
         ));
     }
@@ -339,7 +373,7 @@ fn stood_still(measured: &Measured) -> String {
 }
 
 /// Why the generator could not send what the schedule says, and took each answer up when it got around to it, if so.
-fn starved(measured: &Measured) -> Option<String> {
+pub(super) fn starved(measured: &Measured) -> Option<String> {
     (measured.busy_permille > BUSY_MAX_PERMILLE).then(|| {
         format!(
             "the load generator's thread was busy for {} % of the time while it was busiest, so the latencies are its own as \

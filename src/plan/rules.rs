@@ -9,7 +9,7 @@ use crate::{
         ArrivalProcess, DatabaseRolloutSpec, LatencyLimits, Load, LoadMode, Prerequisite, SecretKeyReference,
         Stage,
     },
-    load::{self, Course, ErrorLimit},
+    load::{self, Course, ErrorLimit, LoadSpec, LoadSpecError},
 };
 
 /// Samples that a percentile needs above it before it means anything; `research` calls it 10 / (1 - q).
@@ -22,12 +22,15 @@ pub(super) fn check(name: &str, spec: &DatabaseRolloutSpec) -> Vec<Fault> {
     own_prerequisite(name, spec, &mut faults);
     traffic_exists(spec, &mut faults);
     traffic_is_understood(spec, &mut faults);
+    baseline_is_bounded(spec, &mut faults);
     for stage in &spec.stages {
         loss_is_chosen(spec, stage, &mut faults);
         for (field, load) in loads(stage) {
             latency_is_limited(stage, field, load, &mut faults);
             percentiles_have_samples(stage, field, load, &mut faults);
             failures_have_samples(stage, field, load, &mut faults);
+            throughput_is_sent(stage, field, load, &mut faults);
+            load_is_bounded(spec, stage, field, load, &mut faults);
         }
         soak_load_fits(stage, &mut faults);
         check_timeouts(stage, &mut faults);
@@ -220,6 +223,54 @@ fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mu
             ));
         }
     }
+}
+
+/// Nobody answers more than is asked: such a limit would fail a candidate that is well.
+fn throughput_is_sent(stage: &Stage, field: &str, load: &Load, faults: &mut Vec<Fault>) {
+    let (Some(least), Ok(length)) = (load.min_throughput, duration::parse(&load.duration)) else { return };
+    let sent = likely_least(load, expected_arrivals(load)) / length.as_secs_f64().max(f64::MIN_POSITIVE);
+    if f64::from(least) > sent {
+        let half = if load.mode == LoadMode::Duet { ", half of what a duet sends" } else { "" };
+        faults.push(Fault::new(
+            "ThroughputOutOfReach",
+            format!(
+                "stage {}: {field}.minThroughput of {least}/s is more than the candidate is sure to be sent, {sent:.1}/s{half}; raise rate, or lower minThroughput",
+                stage.name
+            ),
+        ));
+    }
+}
+
+fn baseline_is_bounded(spec: &DatabaseRolloutSpec, faults: &mut Vec<Fault>) {
+    let traffic = |name: &str| spec.traffic.iter().find(|traffic| traffic.name == name);
+    let ready = spec
+        .baseline
+        .as_ref()
+        .and_then(|baseline| Some(LoadSpec::from_baseline(baseline, traffic(&baseline.traffic)?, 0)));
+    if let Some(Err(error @ LoadSpecError::Calls(_))) = ready {
+        faults.push(Fault::new("LoadTooLarge", format!("baseline: {error}")));
+    }
+}
+
+/// What is too much for one process, or for each of several to hand over, is known before anything is asked or touched.
+fn load_is_bounded(
+    spec: &DatabaseRolloutSpec,
+    stage: &Stage,
+    field: &str,
+    load: &Load,
+    faults: &mut Vec<Fault>,
+) {
+    let Some(traffic) = spec.traffic.iter().find(|traffic| traffic.name == load.traffic) else { return };
+    // What else there is to be said against it has a fault of its own.
+    let fault = match LoadSpec::from_load(load, traffic, 0) {
+        Err(error @ LoadSpecError::Calls(_)) => error.to_string(),
+        Ok(ready) if load.parallelism > 1 => match load::shard::refuse_large(&ready, load) {
+            Err(why) => why,
+            Ok(()) => return,
+        },
+        _ => return,
+    };
+    faults.push(Fault::new("LoadTooLarge", format!("stage {}: {field}: {fault}", stage.name)));
 }
 
 /// Arrivals come by chance, and the coin of a duet is one more: fewer than this come in one load of fifty (two standard

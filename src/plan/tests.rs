@@ -149,6 +149,52 @@ fn a_percentile_needs_samples_enough() {
 }
 
 #[test]
+fn more_answers_than_are_sent_can_not_be_asked_for() {
+    let load = |mode: &str, least: i32| {
+        yaml(&format!(
+            "{{mode: {mode}, traffic: t, rate: 400, duration: 60s, connections: 1, maxLatency: {{p95: 1s}}, minThroughput: {least}}}"
+        ))
+    };
+    let mut bad = spec();
+    // Two standard deviations of 12,000 arrivals are 3.7 a second.
+    for (mode, most) in [("Duet", 196), ("Candidate", 394)] {
+        stage(&mut bad, "a").load = Some(load(mode, most));
+        assert!(build("shop", &bad).is_ok(), "{mode}");
+        stage(&mut bad, "a").load = Some(load(mode, most + 1));
+        assert_eq!(reasons(&bad), ["ThroughputOutOfReach"], "{mode}");
+    }
+    let told = faults(&bad).remove(0).message;
+    assert!(
+        told.contains("load.minThroughput of 395/s is more than the candidate is sure to be sent, 394.8/s;"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_load_that_no_process_can_keep_is_refused_before_anything_is_asked() {
+    let load = |fields: &str| {
+        yaml(&format!("{{mode: Candidate, traffic: t, connections: 10, maxLatency: {{p95: 1s}}, {fields}}}"))
+    };
+    let mut bad = spec();
+    for (fields, expected) in [
+        ("rate: 20000, duration: 16m", None),
+        ("rate: 20000, duration: 1h", Some("72000000 calls are more than")),
+        ("rate: 2000, duration: 10m, parallelism: 2", None),
+        ("rate: 5000, duration: 10m, parallelism: 2", Some("each of 2 pods might have")),
+        ("rate: 5000, duration: 10m, parallelism: 4", None),
+    ] {
+        stage(&mut bad, "a").load = Some(load(fields));
+        match expected {
+            None => assert!(build("shop", &bad).is_ok(), "{fields}"),
+            Some(told) => {
+                assert_eq!(reasons(&bad), ["LoadTooLarge"], "{fields}");
+                assert!(faults(&bad).remove(0).message.contains(told), "{fields}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_candidate_alone_needs_a_limit_of_its_latency() {
     let load = |fields: &str| {
         yaml(&format!("{{traffic: t, rate: 400, duration: 10s, connections: 1, mode: Candidate, {fields}}}"))

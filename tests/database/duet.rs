@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cutover::{
-    api::{Access, ArrivalProcess, Statement, Verdict},
-    load::{self, Guard, LoadOutcome, LoadProgress, LoadSpec, Targets, report::Arm},
+    api::{Access, ArrivalProcess, ChoiceParameter, Parameter, Statement, Verdict},
+    load::{self, Guard, LoadOutcome, LoadProgress, LoadSpec, Share, Targets, report::Arm, shard},
 };
 use tokio::sync::watch;
 
@@ -138,6 +138,91 @@ async fn a_candidate_that_begins_to_fail_fails_long_before_the_end() {
     let outcome = duet.run_and(&reads(120), 300, answer(&duet.candidate, FAILS_OFTEN)).await;
     assert_told(&outcome, Verdict::Fail, &["gross fault", "calls of the last", "failed"]);
     assert!(outcome.report.duration_s < 100.0, "{}", outcome.report.duration_s);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_alone_that_begins_to_fail_is_not_loaded_to_the_end() {
+    let duet = Duet::new().await;
+    let spec = LoadSpec { is_baseline: false, ..reads(120) };
+    let (progress, mut told) = watch::channel(LoadProgress::default());
+    let failing = async {
+        told.wait_for(|progress| progress.scheduled >= 300).await.unwrap();
+        answer(&duet.candidate, FAILS_OFTEN).await;
+    };
+    let targets = Targets::Candidate(duet.candidate.target());
+    let (outcome, ()) = tokio::join!(load::run(&spec, &targets, progress), failing);
+    assert_told(&outcome, Verdict::Fail, &["gross fault", "calls of the last", "failed"]);
+    assert!(outcome.report.duration_s < 100.0, "{}", outcome.report.duration_s);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_fail_alike_is_told_as_the_traffics_fault() {
+    let duet = Duet::new().await;
+    let no_number = Parameter {
+        choice: Some(ChoiceParameter { values: vec!["no number".to_owned()] }),
+        ..Parameter::default()
+    };
+    let statements = vec![statement("SELECT $1::int", 1, vec![no_number]), statement("SELECT 1", 24, vec![])];
+    let traffic = spec(Access::ReadOnly, statements).traffic;
+    let outcome = duet.run(&LoadSpec { traffic, ..reads(6) }).await;
+    assert_told(&outcome, Verdict::Inconclusive, &["legacy, too: ", "above 1 %", "mend the traffic"]);
+    for (name, arm) in sides(&outcome) {
+        assert!(arm.error_classes.iter().any(|class| class.starts_with("22P02")), "{name}: {arm:?}");
+    }
+}
+
+/// One of two processes that carry a duet out.
+async fn half(duet: &Duet, spec: LoadSpec) -> Vec<u8> {
+    let spec = LoadSpec { share: Share { index: 1, count: 2 }, ..spec };
+    let targets =
+        Targets::Duet { legacy: duet.legacy.target().into(), candidate: duet.candidate.target().into() };
+    shard::run_share(&spec, &targets, &mut |_| {}).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_duet_ends_where_the_candidate_plainly_fails_and_the_others_find_that_themselves() {
+    let duet = Duet::new().await;
+    answer(&duet.candidate, FAILS_OFTEN).await;
+    for (warm_up, kind) in [(1, "Plain"), (60, "WarmUp")] {
+        let warm_up = Duration::from_secs(warm_up);
+        let part = half(&duet, LoadSpec { rate: 200, warm_up, ..reads(120) }).await;
+        let told: serde_json::Value = serde_json::from_slice(&part).unwrap();
+        let fault = told["taken"]["stop"][kind].as_str().unwrap_or_default();
+        assert!(fault.starts_with("gross fault: "), "{kind}: {}", told["taken"]["stop"]);
+        assert_eq!(shard::ends_all(&part), None, "one part alone is no verdict");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_ended_for_the_applications_sake_ends_the_others() {
+    let duet = Duet::new().await;
+    answer(&duet.legacy, "PERFORM pg_sleep(0.05)").await;
+    let guard = Guard { free_connections: 5, legacy_p95: Some(Duration::from_millis(20)) };
+    let part = half(&duet, LoadSpec { guard, connections: 8, rate: 200, ..reads(120) }).await;
+    let why = shard::ends_all(&part).expect("no other part changes that");
+    assert!(why.contains("to leave the servers to the application: legacy's p95 was above 20.0ms"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_alone_that_has_the_application_by_then_is_looked_after_like_legacy() {
+    let duet = Duet::new().await;
+    answer(&duet.candidate, "PERFORM pg_sleep(0.05)").await;
+    let guard = Guard { free_connections: 5, legacy_p95: Some(Duration::from_millis(20)) };
+    let spec = |application_on, seconds| LoadSpec {
+        guard,
+        application_on,
+        connections: 8,
+        rate: 50,
+        ..reads(seconds)
+    };
+    let run = async |spec: &LoadSpec| {
+        let targets = Targets::Candidate(duet.candidate.target());
+        load::run(spec, &targets, watch::channel(LoadProgress::default()).0).await
+    };
+    let ended = run(&spec(load::Arm::Candidate, 120)).await;
+    assert_told(&ended, Verdict::Inconclusive, &["candidate's p95 was above 20.0ms (guard.legacyP95)"]);
+    let before = run(&spec(load::Arm::Legacy, 8)).await;
+    assert_eq!(before.report.verdict, Verdict::Pass, "nobody is on it yet: {}", before.report.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -129,7 +129,7 @@ async fn a_load_measures_and_conserves_and_is_the_same_again_for_the_same_seed()
     assert!(matches!(result.verdict, Verdict::Pass | Verdict::Inconclusive), "{}", result.message);
     assert!((300..500).contains(&result.scheduled) && result.ok == result.scheduled, "{result:?}");
     assert!(
-        0 < result.p50_us && result.p50_us <= result.p95_us && result.p99_us <= result.max_us,
+        Some(0) < result.p50_us && result.p50_us <= result.p95_us && result.p95_us <= Some(result.max_us),
         "{result:?}"
     );
     assert!((100_000..250_000).contains(&result.throughput_milli), "{result:?}");
@@ -224,7 +224,7 @@ async fn latency_counts_from_the_schedule_so_a_busy_connection_can_not_hide_it()
     };
     let result = run(&spec, &database.target()).await;
     assert_verdict(&result, Verdict::Fail, &["p50", "is above 150.0 ms"]);
-    assert!(result.p50_us > 500_000 && result.max_us > 1_000_000, "{result:?}");
+    assert!(result.p50_us.unwrap() > 500_000 && result.max_us > 1_000_000, "{result:?}");
     assert_eq!(result.ok, result.scheduled);
 }
 
@@ -242,15 +242,19 @@ async fn a_second_of_standstill_shows_in_the_percentiles_as_arithmetic_says() {
         freeze.send_replace(false);
         *lasted.lock().unwrap() = begun.elapsed();
     };
-    let spec = LoadSpec { duration: Duration::from_secs(5), ..spec(Access::ReadOnly, reads()) };
+    // A thousand statements tell p99.
+    let spec = LoadSpec { rate: 250, duration: Duration::from_secs(5), ..spec(Access::ReadOnly, reads()) };
     let target = database.target();
     let result = run_and(&spec, &target, 200, standstill).await;
     // Of all arrivals the share that came in the standstill waited for between nothing and all of it: a twentieth of all
     // for longer than all but 0.25 s of it, a hundredth for all but 0.05 s. A generator that waited for the answers would
     // have sent four statements in that second, and report next to nothing.
     let lasted = i64::try_from(lasted.into_inner().unwrap().as_micros()).unwrap();
-    assert!(result.p95_us > lasted - 350_000 && result.p99_us > lasted - 150_000, "{lasted}: {result:?}");
-    assert!(result.p50_us < lasted / 2 && result.ok == result.scheduled, "{lasted}: {result:?}");
+    assert!(
+        result.p95_us.unwrap() > lasted - 350_000 && result.p99_us.unwrap() > lasted - 150_000,
+        "{lasted}: {result:?}"
+    );
+    assert!(result.p50_us.unwrap() < lasted / 2 && result.ok == result.scheduled, "{lasted}: {result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

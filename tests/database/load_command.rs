@@ -112,11 +112,19 @@ async fn one_side_is_judged_by_absolute_limits_and_the_exit_code_is_the_verdict(
     assert_eq!(none.status.code(), Some(3), "nothing arrives at no rate at all: {}", told(&none));
     let fail = load(None, Some(&database), &[&asked[..], &["--max-p50", "1us"]].concat()).await;
     assert_eq!(fail.status.code(), Some(2), "microseconds are no unit of a duration: {}", told(&fail));
-    let fail = load(Some(&database), None, &[&asked[..], &["--min-throughput", "1000"]].concat()).await;
+    let more = load(Some(&database), None, &[&asked[..], &["--min-throughput", "1000"]].concat()).await;
+    assert_eq!(more.status.code(), Some(3), "no server answers more than it is asked: {}", told(&more));
+    let slow = files.with("slow.yaml", "name: slow\nstatements: [{sql: SELECT pg_sleep(0.02), weight: 1}]\n");
+    let slow = [&["--traffic", &slow, "--max-p50", "5ms"], &asked[2..]].concat();
+    let fail = load(Some(&database), None, &slow).await;
     assert_eq!((fail.status.code(), json(&fail)["verdict"].as_str()), (Some(1), Some("Fail")));
     assert!(
         json(&fail)["arms"]["candidate"].is_null() && json(&fail)["arms"]["legacy"]["ok"].as_u64() > Some(0)
     );
+    let only = load(Some(&database), Some(&database), &[&asked[..], &["--only", "candidate"]].concat()).await;
+    let report = json(&only);
+    assert!(report["arms"]["legacy"].is_null() && report["arms"]["candidate"]["ok"].as_u64() > Some(0));
+    assert!(report["settings"]["command"].as_str().unwrap().contains(" --only candidate"), "{report}");
     let open = load(None, Some(&database), &[&asked[..], &["--max-p99", "2s"]].concat()).await;
     assert_eq!((open.status.code(), json(&open)["verdict"].as_str()), (Some(3), Some("Inconclusive")));
 }

@@ -13,6 +13,7 @@ use cutover::{
         ClusterReader,
         job::{FrameFault, JobFailure, JobRequest, Jobs, PodSettings, frame},
     },
+    engine::{AttemptId, AttemptScope},
 };
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -20,7 +21,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -266,6 +267,48 @@ async fn an_attempt_that_is_dropped_takes_its_job_and_its_pods_with_it() {
     let cut_short = yard.jobs.run_indexed(&yard.namespace, &request, &|_| {});
     let polled = tokio::time::timeout(Duration::from_millis(1), cut_short).await;
     assert!(polled.is_err());
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_ended_early_for_all_ends_the_others() {
+    let yard = Yard::open("early").await;
+    let script = format!("[ $JOB_COMPLETION_INDEX = 1 ] || {STAY}; {PRINT}");
+    let mut request = yard.printing(&script, &[vec![1], b"legacy suffers".to_vec()]);
+    (request.schedule, request.deadline) = (Duration::from_mins(10), Duration::from_mins(11));
+    request.ends_all = |result| String::from_utf8(result.to_vec()).ok();
+    let failure = yard.fails(request).await;
+    assert_eq!(failure, JobFailure::EndedEarly { index: 1, why: "legacy suffers".to_owned() });
+    assert!(yard.is_empty().await, "nothing goes on when it is told");
+    yard.close().await;
+}
+
+#[tokio::test]
+async fn the_next_attempt_waits_until_the_pods_of_the_last_are_gone() {
+    let yard = Yard::open("next").await;
+    let run = yard.spawn(yard.request(STAY, 1));
+    let pod = yard.running(1).await.name_any();
+    let hold = |finalizers: Vec<String>| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let pods = yard.api::<Pod>();
+    // Beside that of the Job controller, which counts the pod.
+    let finalizers = pods.get(&pod).await.unwrap().finalizers().to_vec();
+    let held = hold([finalizers, vec!["example.org/held".to_owned()]].concat());
+    pods.patch(&pod, &PatchParams::default(), &held).await.expect("it is held");
+    run.abort();
+    yard.until(1, |pod| pod.metadata.deletion_timestamp.is_some()).await;
+
+    let second = yard.spawn(yard.printing_in(4, PRINT, &[vec![7]]));
+    let other = yard.spawn(JobRequest {
+        attempt: AttemptId { scope: AttemptScope::SoakLoad("api".to_owned()), number: 4 },
+        ..yard.request(STAY, 1)
+    });
+    // What is for something else does not wait: when it runs, the second would have, too.
+    yard.running(1).await;
+    let jobs = yard.api::<Job>().list(&ListParams::default()).await.unwrap().items.len();
+    assert_eq!((jobs, yard.pods().await.len()), (2, 2), "the held one and the other load's");
+    other.abort();
+    pods.patch(&pod, &PatchParams::default(), &hold(Vec::new())).await.expect("it goes");
+    assert_eq!(second.await.unwrap().unwrap(), [vec![7]]);
     yard.close().await;
 }
 

@@ -82,7 +82,7 @@ async fn every_load_of_a_rollout_is_kept_and_shown_on_one_page() {
         serde_json::from_str::<LoadReport>(&map.data.unwrap()[key]).expect("a report");
     }
     assert!(matches!(last.verdict, Verdict::Pass | Verdict::Warn), "{}", last.message);
-    assert!(last.message.contains("p95") && last.message.contains(" / "), "{}", last.message);
+    assert!(last.message.contains("p50") && last.message.contains(" / "), "{}", last.message);
 
     let page = report(&shop, &[ROLLOUT]);
     let text = String::from_utf8(page.stdout).unwrap();

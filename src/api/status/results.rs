@@ -74,12 +74,16 @@ pub struct LoadResult {
     pub timeouts: i64,
     /// Arrivals that no connection was free for until the end.
     pub skipped: i64,
-    /// Median latency from the scheduled arrival, in microseconds; so are the next.
-    pub p50_us: i64,
+    /// Median latency from the scheduled arrival, in microseconds; so are the next. Each is absent where too few statements tell it,
+    /// or so many failed that there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<i64>,
     /// 95th percentile.
-    pub p95_us: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<i64>,
     /// 99th percentile.
-    pub p99_us: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<i64>,
     /// The slowest.
     pub max_us: i64,
     /// Statements answered per second, in thousandths.

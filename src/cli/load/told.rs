@@ -73,19 +73,23 @@ fn sides(report: &LoadReport) -> Table {
     for (name, arm) in report.arms.each() {
         let Arm { scheduled, ok, errors, timeouts, skipped, .. } = arm;
         let counts = [scheduled, ok, errors, timeouts, skipped].map(ToString::to_string);
-        let latencies = percentiles(&arm.latency);
-        let service = shown(arm.service.p95_us);
+        let samples = ok + errors + timeouts;
+        let latencies = percentiles(&arm.latency, samples);
+        let service = shown(arm.service.p95_us, samples, 95);
         table.add_row([name.to_owned()].into_iter().chain(counts).chain(latencies).chain([service]));
     }
     table
 }
 
-fn percentiles(latency: &Percentiles) -> [String; 4] {
-    [latency.p50_us, latency.p95_us, latency.p99_us, Some(latency.max_us)].map(shown)
+fn percentiles(latency: &Percentiles, samples: u64) -> [String; 4] {
+    let Percentiles { p50_us, p95_us, p99_us, max_us } = *latency;
+    [shown(p50_us, samples, 50), shown(p95_us, samples, 95), shown(p99_us, samples, 99), milliseconds(max_us)]
 }
 
-fn shown(us: Option<u64>) -> String {
-    us.map_or_else(|| "too few".to_owned(), milliseconds)
+/// A percentile, or why there is none.
+fn shown(us: Option<u64>, samples: u64, percent: u64) -> String {
+    let why = if report::enough(samples, percent) { "failed" } else { "too few" };
+    us.map_or_else(|| why.to_owned(), milliseconds)
 }
 
 fn comparison(compared: &[Comparison]) -> Table {
@@ -111,4 +115,18 @@ fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_failures_are_not_told_as_too_few_statements() {
+        let told =
+            |samples| percentiles(&Percentiles { p50_us: Some(400), ..Percentiles::default() }, samples);
+        assert_eq!(told(999)[1..3], ["failed", "too few"]);
+        assert_eq!(told(1_000)[1..3], ["failed", "failed"]);
+        assert_eq!(told(199)[1..3], ["too few", "too few"]);
+    }
 }

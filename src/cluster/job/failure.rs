@@ -37,7 +37,10 @@ pub enum JobFailure {
         job: String,
     },
     /// The Job's pods were refused: quota, limits, admission, pod security.
-    #[error("pods of the load were refused: {message}")]
+    #[error(
+        "pods of the load were refused: {message}; make room in the namespace's quota, or lower load.parallelism, or see what \
+         admits pods there"
+    )]
     PodsRefused {
         /// The API server's words.
         message: String,
@@ -62,7 +65,8 @@ pub enum JobFailure {
     },
     /// Pods were not running when the load was to begin.
     #[error(
-        "{missing} of {of} pods did not run within {} s, so the load could not begin everywhere at once",
+        "{missing} of {of} pods did not run within {} s, so the load could not begin everywhere at once; see with kubectl \
+         describe what held them up, the pull of the image or room on the nodes",
         START_LEAD.as_secs()
     )]
     NotStarted {
@@ -71,8 +75,19 @@ pub enum JobFailure {
         /// Of how many.
         of: u32,
     },
+    /// One pod's part was ended early by something that the others' parts do not change.
+    #[error("{why} (said the pod of index {index}, and the others were ended)")]
+    EndedEarly {
+        /// The pod's index.
+        index: u32,
+        /// What it said.
+        why: String,
+    },
     /// A pod was evicted, preempted or drained.
-    #[error("the pod of index {index} was evicted ({reason}), so a part of the load is missing")]
+    #[error(
+        "the pod of index {index} was evicted ({reason}), so a part of the load is missing; try again when its node is left \
+         alone"
+    )]
     Evicted {
         /// The pod's index.
         index: u32,
@@ -80,7 +95,10 @@ pub enum JobFailure {
         reason: String,
     },
     /// A pod used more memory than it may.
-    #[error("the pod of index {index} was killed for using more memory than its limit")]
+    #[error(
+        "the pod of index {index} was killed for using more memory than its limit; raise load.parallelism, or lower \
+         load.connections, load.rate or load.duration"
+    )]
     OutOfMemory {
         /// The pod's index.
         index: u32,
@@ -96,7 +114,10 @@ pub enum JobFailure {
         told: String,
     },
     /// A pod was deleted.
-    #[error("the pod of index {index} was deleted before its end, so a part of the load is missing")]
+    #[error(
+        "the pod of index {index} was deleted before its end, so a part of the load is missing; see who deletes pods there, and \
+         try again"
+    )]
     PodDeleted {
         /// The pod's index.
         index: u32,
@@ -108,13 +129,15 @@ pub enum JobFailure {
         index: u32,
     },
     /// Two pods had the same index.
-    #[error("two pods ran as index {index}, so more load was put on than was scheduled")]
+    #[error("two pods ran as index {index}, so more load was put on than was scheduled; try again")]
     IndexTwice {
         /// The index.
         index: u32,
     },
     /// A pod's log is not believed.
-    #[error("the result of index {index} cannot be used: {fault}")]
+    #[error(
+        "the result of index {index} cannot be used: {fault}; see whether something else writes to its log, and try again"
+    )]
     Unreadable {
         /// The index.
         index: u32,
@@ -130,7 +153,9 @@ pub enum JobFailure {
         message: String,
     },
     /// Somebody changed how many pods the Job has.
-    #[error("the Job was changed while it ran: {completions} pods instead of {of}")]
+    #[error(
+        "the Job was changed while it ran: {completions} pods instead of {of}; leave it alone, and set load.parallelism"
+    )]
     Changed {
         /// What it says now.
         completions: i32,
@@ -138,10 +163,10 @@ pub enum JobFailure {
         of: u32,
     },
     /// The Job was deleted by somebody else.
-    #[error("the Job was deleted while it ran")]
+    #[error("the Job was deleted while it ran; see who deletes Jobs there, and try again")]
     Deleted,
     /// The pods took longer than they may.
-    #[error("the pods did not end within {seconds} s")]
+    #[error("the pods did not end within {seconds} s; see with kubectl describe what held them up")]
     Late {
         /// The deadline.
         seconds: u64,

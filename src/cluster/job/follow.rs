@@ -4,7 +4,11 @@
 //! of a pod, so that what the Job controller does on purpose (past the deadline it deletes pods) is not taken for trouble.
 //! Every wait ends with the deadline, also where the Job controller is not there to keep it.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    pin::pin,
+    time::Duration,
+};
 
 use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
@@ -20,11 +24,11 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::{
     JobFailure, JobRequest, START_LEAD,
-    judge::{Judgement, Seen, judge},
+    judge::{self, Judgement, Seen, judge},
 };
 use crate::cluster::{ClusterError, ErrorClass, Namespace, call, call_optional};
 
@@ -59,6 +63,7 @@ impl Followed<'_> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pods = Pods::new();
         let mut unexplained_since = None;
+        let mut heard = HashSet::new();
         loop {
             tokio::select! {
                 event = events.next() => self.note(&mut pods, event)?,
@@ -67,7 +72,10 @@ impl Followed<'_> {
             }
             self.note_all(&mut pods, &mut events)?;
             match self.look(&pods).await? {
-                Judgement::NotYet => {}
+                Judgement::NotYet => {
+                    let heeded = timeout_at(end, self.heed(&pods, &mut heard)).await;
+                    heeded.unwrap_or_else(|_| Err(self.late()))?;
+                }
                 Judgement::Unexplained(failure) => {
                     if unexplained_since.get_or_insert_with(Instant::now).elapsed() > EXPLAINED_AFTER {
                         return Err(failure);
@@ -81,6 +89,33 @@ impl Followed<'_> {
                 }
             }
         }
+    }
+
+    /// Reads what pods hand over that ended before their schedule, each once: it may leave nothing for the others to add to, and
+    /// then they are not to go on.
+    async fn heed(&self, pods: &Pods, heard: &mut HashSet<String>) -> Result<(), JobFailure> {
+        if Timestamp::now() >= self.start_at + self.request.schedule {
+            return Ok(());
+        }
+        for (uid, pod) in pods.iter().filter(|(_, pod)| judge::has_succeeded(pod)) {
+            let Some(index) = judge::index(pod).filter(|_| heard.insert(uid.clone())) else { continue };
+            let result = match self.output(&pod.name_any(), index).await {
+                Ok(result) => result,
+                // The next look may succeed.
+                Err(JobFailure::Cluster(error)) if error.class != ErrorClass::Permanent => {
+                    heard.remove(uid);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            let ends_all = self.request.ends_all;
+            // Megabytes are not read where others wait.
+            let why = tokio::task::spawn_blocking(move || ends_all(&result)).await.ok().flatten();
+            if let Some(why) = why {
+                return Err(JobFailure::EndedEarly { index, why });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn pods_selector(&self) -> String {

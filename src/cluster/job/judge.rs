@@ -72,6 +72,11 @@ pub(super) fn judge(seen: &Seen) -> Judgement {
     hopeless(seen).map_or(Judgement::NotYet, Judgement::Failed)
 }
 
+/// Whether it has ended well.
+pub(super) fn has_succeeded(pod: &Pod) -> bool {
+    phase(pod) == "Succeeded"
+}
+
 /// The index of a pod; `None` where it carries none.
 pub(super) fn index(pod: &Pod) -> Option<u32> {
     pod.annotations().get(INDEX_ANNOTATION)?.parse().ok()
@@ -139,7 +144,7 @@ fn deleted(seen: &Seen) -> Option<JobFailure> {
 }
 
 fn is_leaving(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some() && phase(pod) != "Succeeded"
+    pod.metadata.deletion_timestamp.is_some() && !has_succeeded(pod)
 }
 
 fn phase(pod: &Pod) -> &str {
@@ -177,7 +182,7 @@ fn terminated(status: &ContainerStatus) -> Option<(i32, &str)> {
 }
 
 fn complete(seen: &Seen) -> Judgement {
-    let succeeded = |index| of_index(seen, index).find(|pod| phase(pod) == "Succeeded");
+    let succeeded = |index| of_index(seen, index).find(|pod| has_succeeded(pod));
     let pods: Result<Vec<String>, u32> =
         (0..seen.parallelism).map(|index| succeeded(index).map(ResourceExt::name_any).ok_or(index)).collect();
     match pods {

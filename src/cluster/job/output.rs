@@ -28,7 +28,7 @@ impl Followed<'_> {
         stream::iter(reads).buffered(CONCURRENCY).try_collect().await
     }
 
-    async fn output(&self, pod: &str, index: u32) -> Result<Vec<u8>, JobFailure> {
+    pub(super) async fn output(&self, pod: &str, index: u32) -> Result<Vec<u8>, JobFailure> {
         let mut failure = JobFailure::Unreadable { index, fault: FrameFault::Absent };
         for attempt in 0..TRIES {
             if attempt > 0 {

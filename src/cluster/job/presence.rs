@@ -5,7 +5,7 @@
 //! by the next one. Never deletes a Job whose labels are not those of the attempt.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,16 +16,21 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Preconditions, PropagationPolicy},
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::{JobRequest, PodSettings, object::ATTEMPT_LABEL};
-use crate::cluster::{
-    CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Namespace, ROLLOUT_UID_LABEL, Retries, call, call_optional,
+use super::{JobRequest, PodSettings, START_LEAD, object::ATTEMPT_LABEL};
+use crate::{
+    cluster::{
+        CALL_TIMEOUT, ClusterError, FIELD_MANAGER, Namespace, ROLLOUT_UID_LABEL, Retries, call, call_optional,
+    },
+    engine::AttemptScope,
 };
 
-/// Longest that one Job's deletion is tried and awaited; its own deadline ends what is left then.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest that the end of an attempt waits for its Job's; the deletion is tried on.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long after its deadline a Job is still tried to be deleted: by then its pods were ended by Kubernetes.
+const BEYOND_DEADLINE: Duration = Duration::from_secs(60);
 /// How often it is looked whether a Job's last pod is gone.
 const LOOK_WHETHER_GONE: Duration = Duration::from_millis(250);
 /// Jobs in one answer of the API server; there are never many.
@@ -35,20 +40,44 @@ const LEFTOVERS_MAX: u32 = 500;
 #[derive(Clone)]
 pub struct Jobs {
     settings: Option<PodSettings>,
-    /// Namespace and name of each Job whose attempt is not over.
-    live: Arc<Mutex<HashSet<(String, String)>>>,
+    /// Namespace and name of each Job that is not known to be gone, and what it is for.
+    live: Arc<Mutex<HashMap<(String, String), Purpose>>>,
     tracker: TaskTracker,
+    /// One of them is gone.
+    gone: Arc<Notify>,
 }
+
+/// The rollout's uid, and what of it is attempted: has one Job at a time.
+type Purpose = (String, AttemptScope);
 
 impl Jobs {
     /// None yet. Without settings none can be run.
     #[must_use]
     pub fn new(settings: Option<PodSettings>) -> Self {
-        Self { settings, live: Arc::default(), tracker: TaskTracker::new() }
+        Self { settings, live: Arc::default(), tracker: TaskTracker::new(), gone: Arc::default() }
     }
 
     pub(super) fn settings(&self) -> Option<&PodSettings> {
         self.settings.as_ref()
+    }
+
+    /// Until the Job of an earlier attempt at the same is gone: two of them would put twice the load on. Ends with that Job's
+    /// deadline at the latest.
+    pub async fn wait_for_earlier(&self, request: &JobRequest) {
+        let purpose = request.purpose();
+        loop {
+            let gone = self.gone.notified();
+            if !self.lock().values().any(|live| *live == purpose) {
+                return;
+            }
+            tracing::info!("the load waits until the pods of an earlier attempt are gone");
+            gone.await;
+        }
+    }
+
+    fn forget(&self, job: &OwnJob) {
+        self.lock().remove(&job.entry());
+        self.gone.notify_waiters();
     }
 
     /// To be called before the Job is created: from then on its end is sure.
@@ -59,8 +88,9 @@ impl Jobs {
             rollout_uid: request.rollout_uid.clone(),
             attempt: request.attempt.number.to_string(),
             uid: None,
+            ends_by: Instant::now() + START_LEAD + request.deadline + BEYOND_DEADLINE,
         };
-        self.lock().insert(job.entry());
+        self.lock().insert(job.entry(), request.purpose());
         Presence { jobs: self.clone(), job: Some(job), token: self.tracker.token() }
     }
 
@@ -98,7 +128,7 @@ impl Jobs {
         for job in found.items {
             let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
             // What this process makes it announces first, so what is in the list and not announced is not ours.
-            if self.lock().contains(&(namespace.clone(), name.clone())) {
+            if self.lock().contains_key(&(namespace.clone(), name.clone())) {
                 continue;
             }
             tracing::info!(job = name, "deleting the Job of an attempt that was lost");
@@ -108,7 +138,7 @@ impl Jobs {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Purpose>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,6 +149,12 @@ pub(super) struct Presence {
     job: Option<OwnJob>,
     /// As long as there is one, [`Jobs::settle`] waits.
     token: TaskTrackerToken,
+}
+
+impl JobRequest {
+    fn purpose(&self) -> Purpose {
+        (self.rollout_uid.clone(), self.attempt.scope.clone())
+    }
 }
 
 impl Presence {
@@ -134,17 +170,20 @@ impl Presence {
         self.forget();
     }
 
-    /// Deletes it, and waits until its last pod is gone.
+    /// Deletes it, and waits until its last pod is gone; what takes too long goes on by itself.
     pub async fn remove(mut self) {
-        if let Some(job) = &mut self.job {
-            job.remove().await;
+        if let Some(job) = &mut self.job
+            && tokio::time::timeout(REMOVAL_PATIENCE, job.remove()).await.is_err()
+        {
+            tracing::warn!(job = job.name, "the Job is not deleted yet; trying on");
+            return;
         }
         self.forget();
     }
 
     fn forget(&mut self) {
         if let Some(job) = self.job.take() {
-            self.jobs.lock().remove(&job.entry());
+            self.jobs.forget(&job);
         }
     }
 }
@@ -159,7 +198,7 @@ impl Drop for Presence {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 job.remove().await;
-                jobs.lock().remove(&job.entry());
+                jobs.forget(&job);
                 drop(token);
             });
         }
@@ -174,6 +213,8 @@ struct OwnJob {
     attempt: String,
     /// `None`: the answer to its creation was not waited for, or never came.
     uid: Option<String>,
+    /// From then on it has no pods, whether or not it could be deleted.
+    ends_by: Instant,
 }
 
 impl OwnJob {
@@ -182,9 +223,9 @@ impl OwnJob {
     }
 
     async fn remove(&mut self) {
-        let removed = tokio::time::timeout(REMOVAL_TIMEOUT, self.remove_patiently()).await;
-        if removed.is_err() {
-            tracing::warn!(job = self.name, "the Job is not deleted yet; it ends by its own deadline");
+        let (name, ends_by) = (self.name.clone(), self.ends_by);
+        if tokio::time::timeout_at(ends_by, self.remove_patiently()).await.is_err() {
+            tracing::warn!(job = name, "the Job could not be deleted; it has ended by its own deadline");
         }
     }
 

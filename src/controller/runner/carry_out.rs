@@ -11,7 +11,7 @@ use super::{Asked, Place, PreparedLoad, Work, rounds::Rounds};
 use crate::{
     api::{CheckResult, LoadResult, Verdict},
     checks::{self, CheckReport, Progress},
-    cluster::Reports,
+    cluster::{Reports, job::JobFailure},
     engine::Report,
     load::{self, LoadOutcome, LoadProgress, shard},
     text::clip,
@@ -99,6 +99,8 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
     let LoadOutcome { mut result, report } = match &load.pods {
         None => Box::pin(load::run(&load.spec, &load.targets, progress)).await,
         Some(pods) => {
+            // What they hold, and do, would be taken for the application's.
+            place.jobs.wait_for_earlier(pods).await;
             let told = |lines: &[String]| {
                 if let Some(all) = shard::together(lines) {
                     progress.send_replace(all);
@@ -106,7 +108,7 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
             };
             let parts = async {
                 let parts = place.jobs.run_indexed(place.namespace, pods, &told).await;
-                parts.map_err(|failure| failure.to_string())
+                parts.map_err(|failure| (verdict(&failure), failure.to_string()))
             };
             let processes = usize::try_from(pods.parallelism).unwrap_or(usize::MAX);
             Box::pin(load::run_elsewhere(&load.spec, &load.targets, processes, parts)).await
@@ -122,6 +124,11 @@ async fn put_on(load: &PreparedLoad, place: &Place<'_>, progress: watch::Sender<
         }
     }
     result
+}
+
+/// A part that was ended for the application's sake, or for legacy's, says nothing of the candidate; else it could not be put on.
+fn verdict(failure: &JobFailure) -> Verdict {
+    if matches!(failure, JobFailure::EndedEarly { .. }) { Verdict::Inconclusive } else { Verdict::Error }
 }
 
 fn keyed(

@@ -7,14 +7,11 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     api::{Configuration, Load, LoadMode, SecretKeyReference},
-    cluster::{
-        Snapshot,
-        job::{JobRequest, RESULT_MAX_BYTES},
-    },
+    cluster::{Snapshot, job::JobRequest},
     engine::AttemptId,
     load::{
         LoadSpec,
-        shard::{CANDIDATE, LEGACY, ORDER, Order, most_bytes},
+        shard::{CANDIDATE, LEGACY, ORDER, Order, ends_all, refuse_large},
     },
 };
 
@@ -38,15 +35,11 @@ pub(super) fn request(
         traffic: spec.traffic.clone(),
         seed: spec.seed,
         count,
+        application_on: spec.application_on,
         legacy: legacy.map(tls),
         candidate: tls(candidate),
     };
-    let bytes = most_bytes(spec, if legacy.is_some() { 2 } else { 1 }, count);
-    if bytes > RESULT_MAX_BYTES {
-        return Err(format!(
-            "each of {count} pods might have {bytes} bytes to hand over, and can {RESULT_MAX_BYTES}: raise parallelism, or lower rate or duration"
-        ));
-    }
+    refuse_large(spec, load)?;
     let mut request = JobRequest {
         rollout: rollout.name_any(),
         rollout_uid: rollout.uid().unwrap_or_default(),
@@ -58,7 +51,9 @@ pub(super) fn request(
         files: Vec::new(),
         parallelism: count,
         resources: Some(resources()),
+        schedule: spec.warm_up + spec.longest(),
         deadline: spec.warm_up + spec.longest() + spec.statement_timeout + BEYOND_SCHEDULE,
+        ends_all,
     };
     connect(&mut request, candidate, CANDIDATE, "candidate-ca.crt");
     legacy.into_iter().for_each(|legacy| connect(&mut request, legacy, LEGACY, "legacy-ca.crt"));

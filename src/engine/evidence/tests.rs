@@ -3,9 +3,9 @@ use super::*;
 fn measured(p50_us: i64, p95_us: i64, p99_us: i64) -> LoadResult {
     LoadResult {
         verdict: Verdict::Pass,
-        p50_us,
-        p95_us,
-        p99_us,
+        p50_us: Some(p50_us),
+        p95_us: Some(p95_us),
+        p99_us: Some(p99_us),
         ok: 10_000,
         throughput_milli: 100_500,
         ..LoadResult::default()
@@ -32,6 +32,25 @@ fn a_measurement_at_the_end_that_is_as_good_passes_with_both_figures() {
         beside.message,
         "candidate / legacy in the baseline: p50 1.05 ms / 1.00 ms, p95 12.6 ms / 12.0 ms, p99 88.0 ms / 80.0 ms, failed 0.000 % / 0.000 %, answered 100/s / 100/s"
     );
+}
+
+#[test]
+fn a_percentile_that_could_not_be_told_is_compared_with_nothing() {
+    let few = |p99_us| LoadResult { p99_us, ..measured(1_000, 12_000, 0) };
+    let beside = |now, before| beside_baseline(few(now), Some(&few(before)));
+    for (now, before, told) in [
+        (None, Some(1), "p99 untold / 1 µs,"),
+        (Some(80_000), None, "p99 80.0 ms / untold,"),
+        (None, None, "p95 12.0 ms / 12.0 ms, failed"),
+    ] {
+        let beside = beside(now, before);
+        assert_eq!(beside.verdict, Verdict::Pass, "{}", beside.message);
+        assert!(beside.message.contains(told), "{}", beside.message);
+    }
+    let limits = LatencyLimitsUs { p99: Some(1), ..LIMITS };
+    let beside = |load: LoadResult| beside_broken_limits(&load, limits, Some(&few(Some(9))));
+    assert_eq!(beside(LoadResult { ok: 999, ..few(None) }), "", "too few tell it");
+    assert_eq!(beside(few(None)), "; the baseline on legacy had p99 9 µs", "so many failed");
 }
 
 #[test]

@@ -15,9 +15,23 @@ fn look(verdict: LookVerdict, shared: bool, seconds: u32) -> Look {
     }
 }
 
+/// Of a generator that was never late, and a legacy that is well.
+fn parts(limits: Verdict, look: Option<&Look>) -> Parts<'_> {
+    Parts {
+        limits: (limits, "p50 400 µs".to_owned()),
+        latency_limits: LIMITS,
+        look,
+        plain: None,
+        comparisons: &[],
+        lags_us: [60, 60],
+        p50_us: Some(400),
+        starved: None,
+        legacy_fails: None,
+    }
+}
+
 fn concluded(limits: Verdict, look: Option<&Look>, latency_limits: LatencyLimitsUs) -> (Verdict, String) {
-    let limits = (limits, "p50 400 µs".to_owned());
-    conclude(&Parts { limits, latency_limits, look, comparisons: &[], lags_us: [60, 60], p50_us: Some(400) })
+    conclude(&Parts { latency_limits, ..parts(limits, look) })
 }
 
 #[test]
@@ -82,15 +96,7 @@ fn limits_carry_the_gate_only_where_the_median_of_every_class_looks_well() {
     let open = look(LookVerdict::Inconclusive, false, 240);
     let verdict = |second| {
         let comparisons = [class_median(Standing::NotWorse, Some(1.02)), second];
-        let parts = Parts {
-            limits: (Verdict::Pass, String::new()),
-            latency_limits: LIMITS,
-            look: Some(&open),
-            comparisons: &comparisons,
-            lags_us: [60, 60],
-            p50_us: Some(400),
-        };
-        conclude(&parts).0
+        conclude(&Parts { comparisons: &comparisons, ..parts(Verdict::Pass, Some(&open)) }).0
     };
     for (standing, ratio, expected) in [
         (Standing::Open, Some(1.05), Verdict::Warn),
@@ -122,15 +128,7 @@ fn a_duet_that_was_too_short_says_so() {
 fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_limit() {
     let pass = look(LookVerdict::Pass, true, 60);
     let with = |lags_us, p50_us, limits| {
-        let limits = (limits, String::new());
-        conclude(&Parts {
-            limits,
-            latency_limits: LIMITS,
-            look: Some(&pass),
-            comparisons: &[],
-            lags_us,
-            p50_us: Some(p50_us),
-        })
+        conclude(&Parts { lags_us, p50_us: Some(p50_us), ..parts(limits, Some(&pass)) })
     };
     assert_eq!(with([60, 75], 400, Verdict::Pass).0, Verdict::Pass);
     assert_eq!(with([60, 85], 400, Verdict::Pass).0, Verdict::Inconclusive);
@@ -141,17 +139,43 @@ fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_
     assert_eq!(with([201, 201], 400, Verdict::Fail).0, Verdict::Fail);
     // Nor does it find the candidate worse.
     let fail = look(LookVerdict::Fail, true, 60);
-    let found = Parts {
-        limits: (Verdict::Pass, String::new()),
-        latency_limits: LIMITS,
-        look: Some(&fail),
-        comparisons: &[],
-        lags_us: [60, 85],
-        p50_us: Some(400),
-    };
+    let found = Parts { lags_us: [60, 85], ..parts(Verdict::Pass, Some(&fail)) };
     assert_eq!(conclude(&found).0, Verdict::Inconclusive);
-    let open = Parts { limits: (Verdict::Inconclusive, String::new()), lags_us: [60, 60], ..found };
-    assert_eq!(conclude(&open).0, Verdict::Fail);
+    assert_eq!(conclude(&parts(Verdict::Inconclusive, Some(&fail))).0, Verdict::Fail);
+}
+
+#[test]
+fn a_generator_that_had_no_time_for_the_answers_voids_the_ratio_and_no_broken_limit() {
+    for (look_says, limits, expected) in [
+        (LookVerdict::Fail, Verdict::Inconclusive, Verdict::Inconclusive),
+        (LookVerdict::Pass, Verdict::Inconclusive, Verdict::Inconclusive),
+        (LookVerdict::Fail, Verdict::Fail, Verdict::Fail),
+    ] {
+        let look = look(look_says, true, 60);
+        let starved = Some("its thread was busy".to_owned());
+        let (verdict, message) = conclude(&Parts { starved: starved.clone(), ..parts(limits, Some(&look)) });
+        assert_eq!(verdict, expected, "{look_says:?} {limits:?}");
+        assert!(expected == Verdict::Fail || message.contains("its thread was busy"), "{message}");
+        let plain = Parts { plain: Some("gross fault: x"), starved, ..parts(Verdict::Pass, None) };
+        assert_eq!(conclude(&plain).0, Verdict::Inconclusive);
+        let plain = Parts { starved: None, ..plain };
+        assert_eq!(conclude(&plain), (Verdict::Fail, "gross fault: x; candidate: p50 400 µs".to_owned()));
+    }
+}
+
+#[test]
+fn what_legacy_fails_as_well_is_the_traffics_fault_unless_the_candidate_is_shown_to_be_worse() {
+    for (look_says, expected) in [
+        (LookVerdict::Inconclusive, Verdict::Inconclusive),
+        (LookVerdict::Pass, Verdict::Inconclusive),
+        (LookVerdict::Fail, Verdict::Fail),
+    ] {
+        let look = look(look_says, true, 60);
+        let legacy_fails = Some("legacy, too: 20 of 100 failed".to_owned());
+        let (verdict, message) = conclude(&Parts { legacy_fails, ..parts(Verdict::Fail, Some(&look)) });
+        assert_eq!(verdict, expected, "{look_says:?}: {message}");
+        assert!(expected == Verdict::Fail || message.contains("mend the traffic"), "{message}");
+    }
 }
 
 #[test]
@@ -164,7 +188,10 @@ fn what_ends_a_load_early_is_held_against_the_candidate_only_where_it_is_its_fau
     assert_eq!(verdict(Stop::GrossFault(Arm::Candidate), true), None);
     assert_eq!(verdict(Stop::GrossFault(Arm::Legacy), false), None);
     assert_eq!(verdict(Stop::Guard("x".to_owned()), true), Some(Verdict::Inconclusive));
+    assert_eq!(verdict(Stop::TooSlow("x".to_owned()), false), Some(Verdict::Inconclusive));
     assert_eq!(verdict(Stop::WarmUp("x".to_owned()), true), Some(Verdict::Fail));
+    assert_eq!(verdict(Stop::Plain("x".to_owned()), false), Some(Verdict::Fail));
+    assert_eq!(verdict(Stop::Plain("x".to_owned()), true), None, "the generator may be at fault");
     assert_eq!(verdict(Stop::Verdict, true), None);
     assert_eq!(verdict(Stop::Bug, false), Some(Verdict::Error));
 }

@@ -9,7 +9,7 @@ use super::{
     HALVES_PER_SECOND,
     compare::{self, Counted},
     early::{self, Bet},
-    evidence::{Evidence, Group, Percentile},
+    evidence::{Arm, Evidence, Group, Percentile},
     look::{Comparison, Look, LookVerdict, Metric, Standing},
     noise::Noise,
     paired::{Paired, groups, pair},
@@ -28,16 +28,40 @@ pub fn decide(recording: &Recording, halves: u32, rules: &Rules) -> Look {
 }
 
 /// Whether the candidate failed plainly in the last of the first `seconds`, and how: for the warm-up, in which nothing else
-/// is judged.
+/// is judged. Of several processes each sees a part of the schedule.
 #[must_use]
-pub fn gross_failures(recording: &Recording, seconds: u32) -> Option<String> {
-    early::gross_failures(recording, usize::try_from(seconds).unwrap_or(usize::MAX))
+pub fn gross_failures(recording: &Recording, seconds: u32, processes: u32) -> Option<String> {
+    early::gross_failures(recording, index(seconds), processes)
+}
+
+/// Whether a server that is loaded alone failed plainly in the last of the first `seconds`, beyond the share of failures
+/// that it is allowed, and how.
+#[must_use]
+pub fn gross_failures_alone(
+    recording: &Recording,
+    arm: Arm,
+    seconds: u32,
+    allowed: f64,
+    processes: u32,
+) -> Option<String> {
+    early::gross_failures_alone(recording, arm, index(seconds), allowed, processes)
+}
+
+/// Whether the candidate is plainly worse in the last of the first `halves` half seconds, and how, as one of so many
+/// processes sees it in its part of the schedule. What takes more than the last seconds to tell takes all parts.
+#[must_use]
+pub fn gross_fault(recording: &Recording, halves: u32, processes: u32) -> Option<String> {
+    early::gross_fault(recording, index(halves), processes)
+}
+
+fn index(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Every comparison of the first `seconds`, whether or not a look was due then; as the last look would have it.
 #[must_use]
 pub fn compare(recording: &Recording, seconds: u32, rules: &Rules) -> Vec<Comparison> {
-    let length = usize::try_from(seconds).unwrap_or(usize::MAX);
+    let length = index(seconds);
     let look = rules.last_look();
     let (_, paired) = pair(recording, length);
     let standings = standings(recording, &paired, length, look, rules);
@@ -65,7 +89,7 @@ enum Cause {
 
 pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Judged {
     let elapsed_seconds = halves / HALVES_PER_SECOND;
-    let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
+    let seconds = index(elapsed_seconds);
     let is_whole = halves.is_multiple_of(HALVES_PER_SECOND);
     let look = rules.look_at(elapsed_seconds).filter(|_| is_whole);
     let mut judged = Judged {
@@ -76,7 +100,7 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
         standings: Vec::new(),
         whole: None,
     };
-    if let Some(fault) = early::gross_fault(evidence, usize::try_from(halves).unwrap_or(usize::MAX)) {
+    if let Some(fault) = early::gross_fault(evidence, index(halves), 1) {
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
         return judged;
     }
@@ -193,7 +217,7 @@ fn hinders(comparison: &Comparison) -> bool {
 
 /// The look in sentences and figures.
 fn told(evidence: &impl Evidence, elapsed_seconds: u32, rules: &Rules, judged: &Judged) -> Look {
-    let seconds = usize::try_from(elapsed_seconds).unwrap_or(usize::MAX);
+    let seconds = index(elapsed_seconds);
     let comparisons = match judged.cause {
         Cause::Look(Some(look)) => {
             compare_all(evidence, &judged.paired, &judged.standings, seconds, look, rules)

@@ -32,8 +32,8 @@ const GROSS_RATIO: f64 = 1.3;
 /// share.
 const GROSS_FAILED_SECONDS: [usize; 2] = [3, 5];
 const GROSS_FAILED: f64 = 0.02;
-/// The chance of a false alarm, at any one second, is divided between the five windows.
-const GROSS_ALPHA: f64 = FAIL_ALPHA_GROSS / 5.0;
+/// Windows of both.
+const WINDOWS: f64 = 5.0;
 
 /// What slows one of two machines for ten seconds is no fault of its database: where the ratio went up and down in
 /// the seconds before with a spread above this, one that stays up is gross only if it is far beyond that.
@@ -43,34 +43,73 @@ const FAR_BEYOND: f64 = 6.0;
 
 const HALVES: usize = HALVES_PER_SECOND as usize;
 
-/// The gross fault of the last half seconds, if there is one.
-pub(super) fn gross_fault(evidence: &impl Evidence, halves: usize) -> Option<String> {
+/// The chance of a false alarm at any one second, which is divided between the windows, and between the processes that each
+/// look at their part of one schedule.
+fn gross_alpha(processes: u32) -> f64 {
+    FAIL_ALPHA_GROSS / WINDOWS / f64::from(processes.max(1))
+}
+
+/// The gross fault of the last half seconds, if there is one, as one of so many processes sees it.
+pub(super) fn gross_fault(evidence: &impl Evidence, halves: usize, processes: u32) -> Option<String> {
+    let alpha = gross_alpha(processes);
     if halves.is_multiple_of(HALVES) {
-        gross_failures(evidence, halves / HALVES)
-            .or_else(|| gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS))
+        gross_failures(evidence, halves / HALVES, processes)
+            .or_else(|| gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS, alpha))
     } else {
-        gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS[..1])
+        gross_latency(evidence, halves, &GROSS_LATENCY_SECONDS[..1], alpha)
     }
 }
 
-pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize) -> Option<String> {
-    let window = |length: &usize| {
-        let from = seconds.checked_sub(*length)?;
-        let calls = |arm, from, to| evidence.calls(Group::All, arm, from, to);
-        let (legacy, candidate) = (calls(Arm::Legacy, from, seconds), calls(Arm::Candidate, from, seconds));
-        let is_steady = (from..seconds).all(|second| calls(Arm::Candidate, second, second + 1).failed > 0);
-        let is_gross = is_steady && failures::p_more(candidate, legacy, GROSS_FAILED) < GROSS_ALPHA;
+/// More failures than legacy has, in the last of so many seconds.
+pub(super) fn gross_failures(evidence: &impl Evidence, seconds: usize, processes: u32) -> Option<String> {
+    steadily_failing(evidence, Arm::Candidate, seconds, |from| {
+        let calls = |arm| evidence.calls(Group::All, arm, from, seconds);
+        let (legacy, candidate) = (calls(Arm::Legacy), calls(Arm::Candidate));
+        let is_gross = failures::p_more(candidate, legacy, GROSS_FAILED) < gross_alpha(processes);
         is_gross.then(|| {
             format!(
-                "gross fault: {} of the candidate's {} calls of the last {length} s failed, {} of legacy's {}",
-                candidate.failed, candidate.ended, legacy.failed, legacy.ended
+                "gross fault: {} of the candidate's {} calls of the last {} s failed, {} of legacy's {}",
+                candidate.failed,
+                candidate.ended,
+                seconds - from,
+                legacy.failed,
+                legacy.ended
             )
         })
-    };
-    GROSS_FAILED_SECONDS.iter().find_map(window)
+    })
 }
 
-fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> Option<String> {
+/// More failures of one server alone than `allowed`, a share, in the last of so many seconds.
+pub(super) fn gross_failures_alone(
+    evidence: &impl Evidence,
+    arm: Arm,
+    seconds: usize,
+    allowed: f64,
+    processes: u32,
+) -> Option<String> {
+    steadily_failing(evidence, arm, seconds, |from| {
+        let calls = evidence.calls(Group::All, arm, from, seconds);
+        let is_gross = failures::p_as_many(calls, allowed + GROSS_FAILED) < gross_alpha(processes);
+        let length = seconds - from;
+        is_gross.then(|| {
+            format!("gross fault: {} of {} calls of the last {length} s failed", calls.failed, calls.ended)
+        })
+    })
+}
+
+/// What `judge` finds in a window, of those whose every second has a failure; it is given the window's beginning.
+fn steadily_failing(
+    evidence: &impl Evidence,
+    arm: Arm,
+    seconds: usize,
+    judge: impl Fn(usize) -> Option<String>,
+) -> Option<String> {
+    let fails = |second| evidence.calls(Group::All, arm, second, second + 1).failed > 0;
+    let windows = GROSS_FAILED_SECONDS.iter().filter_map(|length| seconds.checked_sub(*length));
+    windows.filter(|from| (*from..seconds).all(fails)).find_map(judge)
+}
+
+fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize], alpha: f64) -> Option<String> {
     let differences = |range| evidence.halves(range).into_iter().map(Pair::difference).collect::<Vec<_>>();
     // At a low rate many a half second has no call on one side.
     let recent = differences(halves.saturating_sub(2 * LONGEST * HALVES)..halves);
@@ -80,7 +119,8 @@ fn gross_latency(evidence: &impl Evidence, halves: usize, windows: &[usize]) -> 
         return None;
     }
     slow.into_iter().map(by_second).find_map(|last| {
-        let (times, length) = (gross_mean(&before(evidence, halves, last.len()), &last)?.exp(), last.len());
+        let (times, length) =
+            (gross_mean(&before(evidence, halves, last.len()), &last, alpha)?.exp(), last.len());
         Some(format!(
             "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
         ))
@@ -107,7 +147,7 @@ fn is_slow(last: &[f64]) -> bool {
 }
 
 /// The mean of the last seconds' differences, if it is gross beside those before.
-fn gross_mean(before: &[f64], last: &[f64]) -> Option<f64> {
+fn gross_mean(before: &[f64], last: &[f64], alpha: f64) -> Option<f64> {
     let (mean, own_spread) = spread(last)?;
     let (before_mean, before_spread) = spread(before).filter(|_| before.len() > 2).unwrap_or((0.0, 0.0));
     let is_watched = before.len() >= CALM_SECONDS;
@@ -117,12 +157,12 @@ fn gross_mean(before: &[f64], last: &[f64]) -> Option<f64> {
     }
     let own = number(last.len() - 1);
     let (spread, freedom, alpha) = if last.len() > GROSS_LATENCY_SECONDS[0] {
-        (own_spread, own, GROSS_ALPHA)
+        (own_spread, own, alpha)
     } else if is_watched && before_spread <= CALM {
         let other = number(before.len() - 1);
         let pooled = (own * own_spread.powi(2) + other * before_spread.powi(2)) / (own + other);
         // It is looked at twice in a second.
-        (pooled.sqrt(), own + other, GROSS_ALPHA / 2.0)
+        (pooled.sqrt(), own + other, alpha / 2.0)
     } else {
         return None;
     };

@@ -38,6 +38,15 @@ pub(super) fn p_fewer(calls: Calls, share: f64) -> f64 {
     beta_reg(float(calls.ended - calls.failed), float(calls.failed) + 1.0, 1.0 - share)
 }
 
+/// How likely so many failures, or more, are if `share` of the calls failed.
+pub(super) fn p_as_many(calls: Calls, share: f64) -> f64 {
+    if calls.failed == 0 || share >= 1.0 {
+        return 1.0;
+    }
+    // P(X >= x) of a binomial.
+    beta_reg(float(calls.failed), float(calls.ended - calls.failed) + 1.0, share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +71,13 @@ mod tests {
         }
         assert!((p_fewer(calls(2, 1_000), 0.01) / 0.002_679_431_993_791_51 - 1.0).abs() < 1e-6);
         assert!((p_fewer(calls(0, 300), 0.01) / 0.99_f64.powi(300) - 1.0).abs() < 1e-9);
+        // What is not as many or more is fewer.
+        for (failed, share) in [(1, 0.02), (3, 0.01), (70, 0.07)] {
+            let both = p_as_many(calls(failed, 1_000), share) + p_fewer(calls(failed - 1, 1_000), share);
+            assert!((both - 1.0).abs() < 1e-9, "{failed}: {both}");
+        }
+        assert!(p_as_many(calls(0, 1_000), 0.5) > 0.99 && p_as_many(calls(10, 10), 1.0) > 0.99);
+        assert!((p_as_many(calls(10, 10), 0.5) / 0.5_f64.powi(10) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! When legacy is too slow for the load to go on.
+//! When the server that the application is on is too slow for the load to go on: legacy, until a stage is promoted.
 //!
-//! Decides from legacy's 95th percentile, second by second, as the load sees it: the application's own calls wait in the
+//! Decides from its 95th percentile, second by second, as the load sees it: the application's own calls wait in the
 //! same queues. The bound is `guard.legacyP95`, or ten times what it was while the load was light, at the
 //! beginning of the warm-up (or, where legacy is loaded alone, in the first seconds), and at least 100 ms.
 //! Pure. At a low rate the percentile is that of some seconds together, whoever tells it joins them. A second with too few calls
-//! even so is not held against legacy, nor does it clear it.
+//! even so is not held against the server, nor does it clear it.
 
 use std::time::Duration;
 
-use super::{GuardStop, spec};
+use super::{Arm, GuardStop, spec};
 
 /// Calls that a percentile is told of, at least.
 pub const MIN_CALLS: u64 = 20;
-/// A percentile that did not come back: where that many failed, legacy was as slow as can be.
+/// A percentile that did not come back: where that many failed, the server was as slow as can be.
 pub const NO_ANSWER_US: u64 = u64::MAX;
 /// Slow seconds that end a load, if p95 was told to be above the bound all the while.
 const SECONDS: u32 = 5;
@@ -21,23 +21,25 @@ const LIGHT_FACTOR: u64 = 10;
 /// Without a bound in the spec: never below this.
 const FLOOR_US: u64 = 100_000;
 
-/// Legacy's own latency against its bound.
+/// The latency of the server that the application is on, against its bound.
 #[derive(Debug, Clone)]
-pub struct LegacyLatency {
-    /// `None` until it is known how fast legacy is under a light load.
+pub struct ServingLatency {
+    /// Whose.
+    pub arm: Arm,
+    /// `None` until it is known how fast it is under a light load.
     bound: Option<(u64, &'static str)>,
     above: u32,
 }
 
-impl LegacyLatency {
+impl ServingLatency {
     /// Before the load, with the bound of the spec, if it has one.
     #[must_use]
-    pub fn new(guard: &spec::Guard) -> Self {
+    pub fn new(arm: Arm, guard: &spec::Guard) -> Self {
         let us = |bound: Duration| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
-        Self { bound: guard.legacy_p95.map(|bound| (us(bound), "guard.legacyP95")), above: 0 }
+        Self { arm, bound: guard.legacy_p95.map(|bound| (us(bound), "guard.legacyP95")), above: 0 }
     }
 
-    /// Whether nothing is known yet that legacy could be held against.
+    /// Whether nothing is known yet that it could be held against.
     #[must_use]
     pub fn lacks_bound(&self) -> bool {
         self.bound.is_none()
@@ -65,8 +67,8 @@ impl LegacyLatency {
         // Joined seconds overlap: a slow one counts once, not as often as it is joined.
         last_us.filter(|last_us| *last_us > bound_us)?;
         self.above += 1;
-        let seconds = self.above;
-        (seconds >= SECONDS).then_some(GuardStop::LegacyLatency { p95_us, seconds, bound_us, bound })
+        let (arm, seconds) = (self.arm, self.above);
+        (seconds >= SECONDS).then_some(GuardStop::Latency { arm, p95_us, seconds, bound_us, bound })
     }
 }
 
@@ -74,13 +76,13 @@ impl LegacyLatency {
 mod tests {
     use super::*;
 
-    fn legacy(bound: Option<u64>) -> LegacyLatency {
+    fn legacy(bound: Option<u64>) -> ServingLatency {
         let guard = spec::Guard { free_connections: 5, legacy_p95: bound.map(Duration::from_millis) };
-        LegacyLatency::new(&guard)
+        ServingLatency::new(Arm::Legacy, &guard)
     }
 
     /// The second, from 1, in which it says stop.
-    fn stops_in(legacy: &mut LegacyLatency, seconds: &[Option<u64>]) -> Option<usize> {
+    fn stops_in(legacy: &mut ServingLatency, seconds: &[Option<u64>]) -> Option<usize> {
         seconds.iter().position(|p95_us| legacy.tell(*p95_us, *p95_us).is_some()).map(|index| index + 1)
     }
 

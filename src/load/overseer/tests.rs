@@ -22,7 +22,7 @@ fn ends_after(
     let mut timeline =
         Timeline::new(&names, vec![Arm::Legacy, Arm::Candidate], warm_up, seconds - warm_up).unwrap();
     let pacer = Pacer::after(seconds * 2, &[[calls_per_second, 0], [0, 0]].repeat(latency_ms.len()));
-    let mut legacy = LegacyLatency::new(&Guard { free_connections: 0, legacy_p95: bound });
+    let mut legacy = ServingLatency::new(Arm::Legacy, &Guard { free_connections: 0, legacy_p95: bound });
     (0..seconds).zip(latency_ms).find_map(|(second, ms)| {
         let call = Booked {
             half: second * 2,

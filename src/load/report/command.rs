@@ -10,13 +10,14 @@ use crate::{
     duration,
     load::{
         ErrorLimit, LoadSpec,
-        duet::{Margins, Percentile},
+        duet::{Arm, Margins, Percentile},
         spec,
     },
 };
 
-/// Of `spec`, whose statements are in a file that is named after its traffic model.
-pub(crate) fn command(spec: &LoadSpec) -> String {
+/// Of `spec`, whose statements are in a file that is named after its traffic model; `only` is the side that was loaded, where the
+/// other was not.
+pub(crate) fn command(spec: &LoadSpec, only: Option<Arm>) -> String {
     let mut command = format!(
         "cutover load --traffic {}.yaml --rate {} --duration {} --connections {} --seed {}",
         spec.traffic.name,
@@ -25,7 +26,9 @@ pub(crate) fn command(spec: &LoadSpec) -> String {
         spec.connections,
         spec.seed
     );
-    let options = schedule(spec).into_iter().chain(limits(spec)).chain(guards(spec));
+    // The other side may be in the environment.
+    let only = ("only", only.map(|arm| arm.name().to_owned()));
+    let options = std::iter::once(only).chain(schedule(spec)).chain(limits(spec)).chain(guards(spec));
     for (name, value) in options.filter_map(|(name, value)| Some((name, value?))) {
         command.push_str(" --");
         command.push_str(name);

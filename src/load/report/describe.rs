@@ -4,25 +4,28 @@
 
 use super::{
     Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second,
-    Settings, command,
+    Settings, command, enough,
 };
 use crate::{
-    api::Verdict,
+    api::{Traffic, Verdict},
     load::{
         LoadSpec,
         duet::{self, Metric, Standing},
         histogram::Latencies,
+        scan,
         taken::{LaneTaken, Taken},
     },
+    text::clip,
 };
+
+/// Most of the text of a class that is shown.
+const TEXT_MAX_CHARS: usize = 160;
 
 /// Shares of the statements that the curve of latencies has points for, in ten-thousandths.
 const CURVE: [u64; 17] = [
     1_000, 2_500, 5_000, 6_000, 7_000, 8_000, 9_000, 9_250, 9_500, 9_750, 9_900, 9_950, 9_975, 9_990, 9_995,
     9_998, 9_999,
 ];
-/// Samples beyond a percentile that it needs.
-const BEYOND: u64 = 10;
 
 /// Everything but the verdict and what the servers counted.
 pub(in crate::load) fn describe(
@@ -34,7 +37,7 @@ pub(in crate::load) fn describe(
     LoadReport {
         arms: Arms { legacy: arm(duet::Arm::Legacy), candidate: arm(duet::Arm::Candidate) },
         comparison: comparisons.iter().filter_map(|compared| comparison(spec, taken, compared)).collect(),
-        classes: classes(taken),
+        classes: classes(spec, taken),
         generator: generator(taken),
         settings: settings(spec, taken),
         seed: spec.seed,
@@ -62,12 +65,10 @@ fn described(lane: &LaneTaken, taken: &Taken) -> Arm {
     }
 }
 
-fn percentiles(latencies: &Latencies, failed: u64) -> Percentiles {
+/// Of all latencies of a side, of which so many failed.
+pub(in crate::load) fn percentiles(latencies: &Latencies, failed: u64) -> Percentiles {
     let samples = latencies.count() + failed;
-    let told = |percent| {
-        let is_enough = samples * (100 - percent) >= BEYOND * 100;
-        latencies.percentile_us(percent, failed).filter(|_| is_enough)
-    };
+    let told = |percent| latencies.percentile_us(percent, failed).filter(|_| enough(samples, percent));
     Percentiles { p50_us: told(50), p95_us: told(95), p99_us: told(99), max_us: latencies.max_us() }
 }
 
@@ -124,14 +125,23 @@ pub(in crate::load) fn of_standing(standing: Standing) -> Verdict {
     }
 }
 
-fn classes(taken: &Taken) -> Vec<Class> {
-    let of = |(index, name): (usize, &String)| {
+/// How the statements of each class begin, in the order of the classes, without values; nothing of scripts, which have names.
+fn texts(traffic: &Traffic) -> impl Iterator<Item = String> {
+    let statements = traffic.statements.iter().map(|statement| {
+        let steps = statement.transaction.iter().map(|step| step.sql.as_str());
+        let texts = statement.sql.as_deref().into_iter().chain(steps).map(scan::without_values);
+        clip(&texts.collect::<Vec<_>>().join("; "), TEXT_MAX_CHARS)
+    });
+    statements.chain(traffic.scripts.iter().map(|_| String::new()))
+}
+
+fn classes(spec: &LoadSpec, taken: &Taken) -> Vec<Class> {
+    let of = |(index, (name, text)): (usize, (&String, String))| {
         let side = |arm| {
             taken.lane(arm)?;
             let figures = taken.recording.figures(Some(index), arm, 0, taken.recording.seconds());
             let samples = figures.ok + figures.failed;
-            let told =
-                |us: Option<u64>, percent: u64| us.filter(|_| samples * (100 - percent) >= BEYOND * 100);
+            let told = |us: Option<u64>, percent| us.filter(|_| enough(samples, percent));
             let latency = Percentiles {
                 p50_us: told(figures.p50_us, 50),
                 p95_us: told(figures.p95_us, 95),
@@ -142,12 +152,13 @@ fn classes(taken: &Taken) -> Vec<Class> {
         };
         Class {
             name: name.clone(),
+            text,
             share: taken.shares.get(index).copied().unwrap_or(0.0),
             legacy: side(duet::Arm::Legacy),
             candidate: side(duet::Arm::Candidate),
         }
     };
-    taken.recording.class_names().iter().enumerate().map(of).collect()
+    taken.recording.class_names().iter().zip(texts(&spec.traffic)).enumerate().map(of).collect()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "microseconds and counts, for people")]
@@ -172,6 +183,6 @@ fn settings(spec: &LoadSpec, taken: &Taken) -> Settings {
         parallelism: taken.processes,
         warm_up_s: warm_up,
         statement_timeout_ms: u64::try_from(spec.statement_timeout.as_millis()).unwrap_or(u64::MAX),
-        command: command(spec),
+        command: command(spec, if let [lane] = &taken.lanes[..] { Some(lane.arm) } else { None }),
     }
 }

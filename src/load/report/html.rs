@@ -144,7 +144,7 @@ fn figure(title: &str, svg: Option<String>, caption: &str) -> Markup {
 fn comparison(report: &LoadReport) -> Markup {
     let picture = charts::ratios(&report.comparison).ok().flatten();
     markup! {
-        (figure("The candidate against legacy", picture, "The dot is the estimate, the bar its interval, the red line the margin. Right of 1 the candidate is slower. A bar wholly right of its margin fails; one wholly left of it passes; the others need more time."))
+        (figure("The candidate against legacy", picture, "The dot is the estimate, the bar its interval, the red line the margin. Right of 1 the candidate is slower. A bar wholly right of its red line fails. One passes whose dot is left of the red line and whose bar ends before the margin to pass, which is five points further right; the others need more time."))
         @if !report.comparison.is_empty() {
             table {
                 thead { tr { th { "class" } th { "" } th.n { "ratio" } th.n { "from" } th.n { "to" } th.n { "margin" } th.n { "difference" } th { "verdict" } } }
@@ -174,6 +174,7 @@ fn classes(report: &LoadReport) -> Markup {
                 @for (name, side) in [("legacy", class.legacy), ("candidate", class.candidate)] {
                     @if let Some(side) = side { (class_row(&class.name, class.share, name, &side)) }
                 }
+                @if !class.text.is_empty() { tr { td colspan="9" { code.note { (class.text) } } } }
             } }
         }
     } }
@@ -216,7 +217,7 @@ fn how_to_read() -> Markup {
             li { "Where both sides are loaded, a coin decides for each arrival which side it goes to. What disturbs the machine disturbs both alike, and the comparison is of blocks of the same seconds." }
             li { "Pass needs evidence that the candidate is not worse than its margin, Fail evidence that it is. Inconclusive is neither, and promotes nothing." }
             li { "Late is what the load generator itself was, in sending to that side. It is part of the latencies of that side, and of no comparison." }
-            li { "A dash stands for a percentile that has too few samples behind it." }
+            li { "A dash stands for a percentile that can't be told: it has too few samples beyond it, or so many statements failed that there is no latency at that place. What failed ranks as slower than every answer." }
         }
     }
 }
@@ -246,6 +247,7 @@ fn again(report: &LoadReport) -> Markup {
         h2 { "To run it again" }
         table { tbody { @for (name, value) in &rows { tr { th { (name) } td { (value) } } } } }
         @if !settings.command.is_empty() { p { code { (settings.command) } } }
+        @if settings.parallelism > 1 { p.note { "It was put on by " (settings.parallelism) " processes; the command puts the same schedule on from one." } }
     }
 }
 

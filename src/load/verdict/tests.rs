@@ -10,6 +10,7 @@ fn good() -> Measured {
         service_p95_us: Some(1_000),
         lag_p50_us: 60,
         throughput_milli: 300_000,
+        sent_milli: 400_000,
         ..Measured::default()
     }
 }
@@ -218,6 +219,11 @@ fn fewer_answers_than_asked_for_fail() {
     let (verdict, message) = judged(301);
     assert_eq!(verdict, Verdict::Fail);
     assert!(message.contains("300.0 answers/s are fewer than 301"), "{message}");
+    // Nobody answers more than is asked.
+    assert_eq!(judged(400).0, Verdict::Fail);
+    let (verdict, message) = judged(401);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(message.contains("no more than 400.0/s were sent to it; lower minThroughput"), "{message}");
 }
 
 #[test]

@@ -77,14 +77,22 @@ impl Yard {
             files: Vec::new(),
             parallelism,
             resources: None,
+            schedule: Duration::ZERO,
             deadline: Duration::from_secs(100),
+            ends_all: |_| None,
         }
     }
 
     /// Pods that run that script, and know how to [`PRINT`] these results.
     pub fn printing(&self, script: &str, results: &[Vec<u8>]) -> JobRequest {
+        self.printing_in(3, script, results)
+    }
+
+    /// The same, in the attempt of that number.
+    pub fn printing_in(&self, number: i64, script: &str, results: &[Vec<u8>]) -> JobRequest {
         let mut request = self.request(script, u32::try_from(results.len()).unwrap());
-        let key = format!("{}/load/api/3", self.owner.uid);
+        request.attempt.number = number;
+        let key = format!("{}/load/api/{number}", self.owner.uid);
         for (index, result) in (0_u32..).zip(results) {
             let mut framed = Vec::new();
             frame::write(&mut framed, &key, index, result).unwrap();

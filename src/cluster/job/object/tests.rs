@@ -19,6 +19,8 @@ fn request(rollout: &str, uid: &str, scope: AttemptScope, number: i64) -> JobReq
         files: Vec::new(),
         parallelism: 2,
         resources: None,
+        schedule: Duration::ZERO,
+        ends_all: |_| None,
         deadline: Duration::from_secs(60),
     }
 }

@@ -139,3 +139,17 @@ fn gross_faults_fail_within_five_seconds() {
     let rates = simulate("5 % of the calls fail", 400, World { failing: 0.05, ..ALIKE });
     assert!(rates.percent(rates.failed_by[0]) >= 95.0);
 }
+
+#[test]
+fn one_of_four_processes_sees_gross_faults_in_its_part_and_no_others() {
+    let seen_by = |world: World| {
+        let part = World { rate: 250.0, ..world };
+        let seconds = (0..300).filter_map(|seed| Simulated::new(part, seed).gross_fault(4));
+        seconds.collect::<Vec<_>>()
+    };
+    assert!(seen_by(ALIKE).is_empty());
+    for world in [DOUBLED, World { failing: 0.05, ..ALIKE }] {
+        let in_time = seen_by(world).into_iter().filter(|seconds| *seconds <= 10).count();
+        assert!(in_time >= 285, "{in_time} of 300");
+    }
+}

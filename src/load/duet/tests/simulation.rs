@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::super::{
     HALVES_PER_SECOND,
     decide::judge,
+    early,
     evidence::{Arm, Block, Calls, Evidence, Group, Pair},
     look::LookVerdict,
     rules::Rules,
@@ -157,6 +158,17 @@ impl Simulated {
             }
         }
         unreachable!("the last look is never Continue")
+    }
+
+    /// When one of so many processes sees a gross fault, of whose part this is, if it does.
+    pub(super) fn gross_fault(&mut self, processes: u32) -> Option<u32> {
+        let halves = self.world.longest * HALVES_PER_SECOND;
+        let is_gross = |half: &u32| {
+            self.extend(half.div_ceil(HALVES_PER_SECOND) as usize);
+            early::gross_fault(self, *half as usize, processes).is_some()
+        };
+        let half = (1..=halves).find(is_gross)?;
+        Some(half.div_ceil(HALVES_PER_SECOND))
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn sample() -> LoadReport {
         ],
         classes: vec![Class {
             name: "a < b & c".to_owned(),
+            text: "SELECT a FROM t WHERE a < $1".to_owned(),
             share: 0.05,
             legacy: Some(ClassSide { ok: 1500, failed: 0, latency: arm(100).latency }),
             candidate: None,
@@ -74,7 +75,7 @@ fn the_page_stands_alone_and_escapes_what_others_wrote() {
         std::fs::write(path, &page).unwrap();
     }
     assert!(page.contains("&lt;script&gt;57014") && !page.contains("<script"), "a text was not escaped");
-    assert!(page.contains("a &lt; b &amp; c"));
+    assert!(page.contains("a &lt; b &amp; c") && page.contains("SELECT a FROM t WHERE a &lt; $1"));
     for outside in ["src=", "href=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside} leads outside");
     }
