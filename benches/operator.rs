@@ -9,6 +9,8 @@ mod cluster;
 mod figures;
 #[path = "operator/first_key.rs"]
 mod first_key;
+#[path = "operator/gross.rs"]
+mod gross;
 #[path = "operator/idle.rs"]
 mod idle;
 #[path = "../tests/support/operator.rs"]
@@ -45,6 +47,9 @@ async fn main() -> ExitCode {
     let mut targets = Targets::default();
     if asked("first-key") {
         first_key::run(&mut targets).await;
+    }
+    if asked("gross") {
+        gross::run(&mut targets).await;
     }
     if asked("pods") {
         pods::run(&mut targets).await;

@@ -74,7 +74,7 @@ fn report(resting: Vec<Duration>, busy: Vec<Duration>, plain: Vec<Duration>, tar
 }
 
 /// A binding on legacy, and a workload without pods.
-async fn furnish(shop: &Shop, name: &str) {
+pub async fn furnish(shop: &Shop, name: &str) {
     let binding = format!("{name}-db");
     shop.create_secret(&binding, json!({"DATABASE_URL": shop.legacy.uri()})).await;
     let map = json!({"metadata": {"name": binding}, "data": {"DB_POOL_MAX": "1"}});
@@ -101,7 +101,7 @@ async fn measure(shop: &Shop, rollout: &str, binding: &str) -> Duration {
 }
 
 /// The values of a binding's connection, as a watch brings them.
-fn values(shop: &Shop, binding: &str) -> BoxStream<'static, String> {
+pub fn values(shop: &Shop, binding: &str) -> BoxStream<'static, String> {
     let config = watcher::Config::default().fields(&format!("metadata.name={binding}"));
     watcher(shop.api::<Secret>(), config)
         .applied_objects()
