@@ -247,8 +247,7 @@ fn final_load(
     let (Some(baseline), Some(candidate)) = (&spec.baseline, &spec.candidate) else { return Ok(None) };
     Ok(Some(PreparedLoad {
         place: LoadPlace::Final,
-        spec: LoadSpec { application_on: Arm::Candidate, ..baseline_load(spec, baseline, snapshot, id)? }
-            .into(),
+        spec: baseline_load(spec, baseline, snapshot, id)?.into(),
         targets: Targets::Candidate(target(snapshot, candidate)?),
         pods: None,
     }))

@@ -145,7 +145,12 @@ impl Tally {
 
     /// More than half failed, of enough to say so.
     pub(super) fn is_gross_fault(&self) -> bool {
-        self.taken() >= GROSS_FAULT_ANSWERS && self.failed() * 2 > self.taken()
+        self.taken() >= GROSS_FAULT_ANSWERS && self.mostly_fails()
+    }
+
+    /// More than half failed, of however few.
+    pub(super) fn mostly_fails(&self) -> bool {
+        self.failed() * 2 > self.taken()
     }
 
     /// The kinds of failures with their numbers, most frequent first.

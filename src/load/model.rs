@@ -184,7 +184,10 @@ impl Model {
             let Step::Send(query) = step else { continue };
             let Ok(tokens) = scan::tokens(&query.sql) else { continue };
             if class.read_only && is_felt_though_read_only(&tokens) {
-                return Err(TrafficError::Statement { place: query.place.clone(), reason: FELT.to_owned() });
+                return Err(TrafficError::Statement {
+                    place: query.place.clone(),
+                    reason: REFUSED_AS_FELT.to_owned(),
+                });
             }
             class.runs_functions |= calls_functions(&tokens);
         }
@@ -279,7 +282,7 @@ fn of_script(model: &Script, access: Access) -> Result<Class, TrafficError> {
 }
 
 /// Why a statement is not for traffic that only reads.
-const FELT: &str = "LOCK, NOTIFY, pg_notify and pg_advisory_xact_lock are carried out in a read-only transaction, too, and others feel \
+const REFUSED_AS_FELT: &str = "LOCK, NOTIFY, pg_notify and pg_advisory_xact_lock are carried out in a read-only transaction, too, and others feel \
                     them: leave it out, or give access: ReadWrite";
 
 #[allow(clippy::cast_precision_loss, reason = "sums of at most 64 weights of a million")]

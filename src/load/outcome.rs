@@ -106,10 +106,12 @@ fn judge(spec: &LoadSpec, taken: &Taken, comparisons: &[Comparison]) -> (Verdict
     })
 }
 
-/// Whether nothing but failures breaks a limit: by the statements that were answered, or ran into their timeout.
+/// Whether nothing but failures breaks a limit: by the statements that were answered, or ran into their timeout. What failed is
+/// missing in the throughput, too.
 fn keeps_other_limits(lane: &LaneTaken, taken: &Taken, limits: &Limits) -> bool {
     let answered = Measured { errors: 0, ..measured_beside(lane, taken, 0) };
-    verdict::judge(&answered, &Limits { errors: ErrorLimit::ALL, ..*limits }).0 != Verdict::Fail
+    verdict::judge(&answered, &Limits { errors: ErrorLimit::ALL, min_throughput: None, ..*limits }).0
+        != Verdict::Fail
 }
 
 /// What was in flight when the load had failed for something else, and was given up on, is no error of the server.

@@ -143,10 +143,14 @@ impl Overseer<'_> {
     /// What needs no statistics.
     fn outright(&self) -> Option<Stop> {
         let books = self.run.books();
+        let arms = || self.run.arms.iter().zip(&books.tallies);
+        // Where both fail alike it is a matter of chance which has failed often enough first: legacy's failures count.
+        if arms().any(|(_, tally)| tally.is_gross_fault())
+            && let Some((arm, _)) = arms().find(|(_, tally)| tally.mostly_fails())
+        {
+            return Some(Stop::GrossFault(*arm));
+        }
         for (lane, arm) in self.run.arms.iter().enumerate() {
-            if books.tallies[lane].is_gross_fault() {
-                return Some(Stop::GrossFault(*arm));
-            }
             if self.pacer.refused(lane) > 0 {
                 return Some(Stop::Backlog(*arm));
             }

@@ -175,6 +175,8 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
     }
     let is_late = is_generator_late(measured);
     let has_stood_still = measured.longest_lag_us > STANDSTILL_US;
+    let starved = starved(measured);
+    let is_excused = is_late || has_stood_still || starved.is_some();
     let mut faults = outright_faults(measured);
     let mut doubts = Vec::new();
     match limits.min_throughput.map_or(Kept::Yes, |least| throughput(least, measured)) {
@@ -183,7 +185,7 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
         Kept::Open(doubt) => doubts.push(doubt),
     }
     // A generator that hands out at once what was due long ago makes any server fall behind.
-    if (is_late || has_stood_still) && measured.breakdown != Some(Breakdown::GrossFault) {
+    if is_excused && measured.breakdown != Some(Breakdown::GrossFault) {
         let is_told = has_stood_still && !faults.is_empty();
         doubts.append(&mut faults);
         doubts.extend(is_told.then(|| stood_still(measured)));
@@ -205,9 +207,9 @@ pub(super) fn judge(measured: &Measured, limits: &Limits) -> (Verdict, String) {
             micros(measured.lag_p50_us)
         ));
     }
-    doubts.extend(starved(measured));
+    doubts.extend(starved);
     for percentile in percentiles(measured, &limits.latency) {
-        match percentile.judge(measured, taken, is_late || has_stood_still) {
+        match percentile.judge(measured, taken, is_excused) {
             Kept::Yes => {}
             Kept::No(fault) => faults.push(fault),
             Kept::Open(doubt) => doubts.push(doubt),
@@ -270,7 +272,7 @@ fn percentiles(measured: &Measured, limits: &LatencyLimitsUs) -> impl Iterator<I
 }
 
 impl Limited {
-    /// `is_excused` says that the generator was late, or stood still: what then came at once waited for itself.
+    /// `is_excused` says that the generator was late, had no time, or stood still: what then came at once waited for itself.
     fn judge(&self, measured: &Measured, taken: u64, is_excused: bool) -> Kept {
         let Self { name, limit, needed, .. } = *self;
         if taken < needed {
@@ -328,7 +330,7 @@ fn throughput(least: u32, measured: &Measured) -> Kept {
         return Kept::Yes;
     }
     let told = format!("{} answers/s are fewer than {least}", thousandths(answers));
-    if sent < least_milli {
+    if sent <= least_milli {
         return Kept::Open(format!(
             "{told}, and no more than {}/s were sent to it; lower minThroughput, or raise the rate (a duet sends half of it to \
              each side)",

@@ -228,13 +228,14 @@ fn percentiles_have_samples(stage: &Stage, field: &str, load: &Load, faults: &mu
 /// Nobody answers more than is asked: such a limit would fail a candidate that is well.
 fn throughput_is_sent(stage: &Stage, field: &str, load: &Load, faults: &mut Vec<Fault>) {
     let (Some(least), Ok(length)) = (load.min_throughput, duration::parse(&load.duration)) else { return };
-    let sent = likely_least(load, expected_arrivals(load)) / length.as_secs_f64().max(f64::MIN_POSITIVE);
-    if f64::from(least) > sent {
+    let sent = expected_arrivals(load) / length.as_secs_f64().max(f64::MIN_POSITIVE);
+    // As many as are sent is one too many: what comes last is answered after the end.
+    if f64::from(least) >= sent {
         let half = if load.mode == LoadMode::Duet { ", half of what a duet sends" } else { "" };
         faults.push(Fault::new(
             "ThroughputOutOfReach",
             format!(
-                "stage {}: {field}.minThroughput of {least}/s is more than the candidate is sure to be sent, {sent:.1}/s{half}; raise rate, or lower minThroughput",
+                "stage {}: {field}.minThroughput of {least}/s is no less than the candidate is sent, {sent:.1}/s{half}; raise rate, or lower minThroughput",
                 stage.name
             ),
         ));

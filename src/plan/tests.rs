@@ -156,8 +156,7 @@ fn more_answers_than_are_sent_can_not_be_asked_for() {
         ))
     };
     let mut bad = spec();
-    // Two standard deviations of 12,000 arrivals are 3.7 a second.
-    for (mode, most) in [("Duet", 196), ("Candidate", 394)] {
+    for (mode, most) in [("Duet", 199), ("Candidate", 399)] {
         stage(&mut bad, "a").load = Some(load(mode, most));
         assert!(build("shop", &bad).is_ok(), "{mode}");
         stage(&mut bad, "a").load = Some(load(mode, most + 1));
@@ -165,7 +164,7 @@ fn more_answers_than_are_sent_can_not_be_asked_for() {
     }
     let told = faults(&bad).remove(0).message;
     assert!(
-        told.contains("load.minThroughput of 395/s is more than the candidate is sure to be sent, 394.8/s;"),
+        told.contains("load.minThroughput of 400/s is no less than the candidate is sent, 400.0/s;"),
         "{told}"
     );
 }

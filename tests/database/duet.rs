@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use cutover::{
     api::{Access, ArrivalProcess, ChoiceParameter, Parameter, Statement, Verdict},
-    load::{self, Guard, LoadOutcome, LoadProgress, LoadSpec, Share, Targets, report::Arm, shard},
+    load::{
+        self, Guard, LatencyLimitsUs, LoadOutcome, LoadProgress, LoadSpec, Share, Targets, report::Arm, shard,
+    },
 };
 use tokio::sync::watch;
 
@@ -164,11 +166,16 @@ async fn what_both_fail_alike_is_told_as_the_traffics_fault() {
     };
     let statements = vec![statement("SELECT $1::int", 1, vec![no_number]), statement("SELECT 1", 24, vec![])];
     let traffic = spec(Access::ReadOnly, statements).traffic;
-    let outcome = duet.run(&LoadSpec { traffic, ..reads(6) }).await;
+    let spec = LoadSpec { traffic, ..reads(6) };
+    let outcome = duet.run(&spec).await;
     assert_told(&outcome, Verdict::Inconclusive, &["legacy, too: ", "above 1 %", "mend the traffic"]);
     for (name, arm) in sides(&outcome) {
         assert!(arm.error_classes.iter().any(|class| class.starts_with("22P02")), "{name}: {arm:?}");
     }
+    // That is no excuse for what is too slow.
+    let max_latency = LatencyLimitsUs { p50: Some(1), ..LatencyLimitsUs::default() };
+    let outcome = duet.run(&LoadSpec { max_latency, ..spec }).await;
+    assert_told(&outcome, Verdict::Fail, &["beyond the absolute limits", "above 1 %", "p50"]);
 }
 
 /// One of two processes that carry a duet out.
@@ -221,6 +228,10 @@ async fn a_candidate_alone_that_has_the_application_by_then_is_looked_after_like
     };
     let ended = run(&spec(load::Arm::Candidate, 120)).await;
     assert_told(&ended, Verdict::Inconclusive, &["candidate's p95 was above 20.0ms (guard.legacyP95)"]);
+    let max_latency = LatencyLimitsUs { p50: Some(30_000), ..LatencyLimitsUs::default() };
+    let limited = LoadSpec { max_latency, ..spec(load::Arm::Candidate, 120) };
+    let broken = run(&limited).await;
+    assert_told(&broken, Verdict::Fail, &["candidate's p95 was above 20.0ms", "is above 30.0 ms"]);
     let before = run(&spec(load::Arm::Legacy, 8)).await;
     assert_eq!(before.report.verdict, Verdict::Pass, "nobody is on it yet: {}", before.report.message);
 }
@@ -285,6 +296,12 @@ async fn what_legacy_does_wrong_is_not_held_against_the_candidate() {
     answer(&duet.legacy, "RAISE 'no'").await;
     let outcome = duet.run(&reads(120)).await;
     assert_told(&outcome, Verdict::Inconclusive, &["more than half of legacy's statements failed"]);
+    // Whichever of both has failed often enough first.
+    answer(&duet.candidate, "RAISE 'no'").await;
+    for seed in 1..=3 {
+        let outcome = duet.run(&LoadSpec { rate: 400, seed, ..reads(120) }).await;
+        assert_told(&outcome, Verdict::Inconclusive, &["more than half of legacy's statements failed"]);
+    }
     duet.legacy.execute("DROP FUNCTION public.answer(int)").await;
     let outcome = duet.run(&reads(120)).await;
     assert_told(&outcome, Verdict::Error, &["legacy: statement 1 of the traffic model can't be prepared"]);

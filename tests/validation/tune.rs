@@ -51,7 +51,10 @@ async fn the_largest_size_is_recommended_and_said_to_gain_still_where_nothing_ge
 #[tokio::test]
 async fn a_small_size_is_recommended_where_statements_wait_for_each_other() {
     let database = Server::shared().database().await;
-    let sql = "SELECT 1 FROM (SELECT pg_advisory_xact_lock(1)) AS held, pg_sleep(0.05)";
+    // What only reads may not lock by itself.
+    let lock = "CREATE FUNCTION public.lock() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); END $$";
+    database.execute(lock).await;
+    let sql = "SELECT 1 FROM (SELECT public.lock()) AS held, pg_sleep(0.05)";
     let queue = one_statement("queue", sql);
     let (code, outcome, told) = tune(&database, queue, &["--sizes", "1,4,8", "--duration", "6s"]).await;
     assert_eq!(code, 0, "{told}");

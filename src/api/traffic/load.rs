@@ -95,7 +95,7 @@ pub struct Load {
     #[serde(default = "default_max_error_percent")]
     #[schemars(length(max = 32), regex(pattern = "^[0-9]{1,3}(\\.[0-9]{1,6})?$"))]
     pub max_error_percent: String,
-    /// Fewest answers per second of the candidate.
+    /// Fewest answers per second of the candidate. A duet sends half of the rate to each side; fewer than is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20_000))]
     pub min_throughput: Option<i32>,
@@ -171,7 +171,8 @@ pub struct Guard {
     #[schemars(range(min = 0, max = 10_000))]
     pub free_connections: i32,
     /// The load ends when legacy's own 95th percentile is above this for 5 seconds. Without it: ten times what it was in the
-    /// first third of the warm-up, while the load was light (of a baseline, in its first seconds), and at least 100 ms.
+    /// first third of the warm-up, while the load was light (of a baseline, in its first seconds), and at least 100 ms. The same
+    /// holds for a candidate that is loaded alone while the stage soaks: the application is on it by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = DURATION_PATTERN))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1ms')").message("guard.legacyP95 must be at least 1ms"))]

@@ -30,7 +30,7 @@ use crate::{
 /// Longest that the end of an attempt waits for its Job's; the deletion is tried on.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
 /// How long after its deadline a Job is still tried to be deleted: by then its pods were ended by Kubernetes.
-const BEYOND_DEADLINE: Duration = Duration::from_secs(60);
+const REMOVED_BY: Duration = Duration::from_secs(60);
 /// How often it is looked whether a Job's last pod is gone.
 const LOOK_WHETHER_GONE: Duration = Duration::from_millis(250);
 /// Jobs in one answer of the API server; there are never many.
@@ -88,7 +88,7 @@ impl Jobs {
             rollout_uid: request.rollout_uid.clone(),
             attempt: request.attempt.number.to_string(),
             uid: None,
-            ends_by: Instant::now() + START_LEAD + request.deadline + BEYOND_DEADLINE,
+            ends_by: Instant::now() + START_LEAD + request.deadline + REMOVED_BY,
         };
         self.lock().insert(job.entry(), request.purpose());
         Presence { jobs: self.clone(), job: Some(job), token: self.tracker.token() }

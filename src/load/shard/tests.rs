@@ -109,7 +109,7 @@ fn of_several_reasons_the_one_counts_that_says_least_about_the_candidate_in_what
         Stop::Bug,
         Stop::Guard("full".to_owned()),
         Stop::Stalled(Arm::Legacy),
-        Stop::WarmUp("failed".to_owned()),
+        Stop::Plain("failed".to_owned()),
         Stop::Backlog(Arm::Candidate),
         Stop::Verdict,
     ];
