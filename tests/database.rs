@@ -11,6 +11,8 @@
 mod asking;
 #[path = "support/fake.rs"]
 mod fake;
+#[path = "support/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "support/postgres.rs"]
 mod postgres;
 
@@ -26,6 +28,8 @@ mod guard;
 mod load;
 #[path = "database/load_command.rs"]
 mod load_command;
+#[path = "database/pooled.rs"]
+mod pooled;
 #[path = "database/sql.rs"]
 mod sql;
 #[path = "database/traffic.rs"]

@@ -17,6 +17,8 @@ mod fake_cluster;
 mod http_server;
 #[path = "validation/pair.rs"]
 mod pair;
+#[path = "support/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "support/postgres.rs"]
 mod postgres;
 

@@ -7,7 +7,7 @@ use std::{future::Future, time::Duration};
 
 use cutover::{
     api::Access,
-    postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Scope, Session, Target},
+    postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Session, Target},
 };
 use tokio::time::timeout;
 
@@ -35,7 +35,6 @@ pub enum OpenError {
 pub struct Connection {
     session: Session,
     limits: Limits,
-    scope: Scope,
 }
 
 impl Connection {
@@ -50,10 +49,10 @@ impl Connection {
             idle_in_transaction_timeout: STATEMENT_TIMEOUT,
         };
         let session = Session::connect(target, &options).await?;
-        let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
-        let connection = Self { session, limits, scope };
+        session.restrict(&limits).await.map_err(OpenError::Limits)?;
+        let connection = Self { session, limits };
         // A pooler's server connection is not ours to rename.
-        if scope == Scope::Session {
+        if connection.session.facts().is_direct() {
             let rename = connection.session.client().batch_execute("SET application_name = 'shop'");
             connection.run(rename).await.map_err(OpenError::Limits)?;
         }
@@ -72,11 +71,11 @@ impl Connection {
     ) -> Result<T, Fault> {
         self.session.refill_budget();
         let whole = async {
-            if self.scope == Scope::Transaction {
+            if !self.session.facts().is_direct() {
                 self.session.begin(&self.limits).await?;
             }
             let answer = statement.await.map_err(|error| self.session.explain(&error))?;
-            if self.scope == Scope::Transaction {
+            if !self.session.facts().is_direct() {
                 let commit = self.session.client().batch_execute("COMMIT").await;
                 commit.map_err(|error| self.session.explain(&error))?;
             }

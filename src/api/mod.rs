@@ -26,7 +26,7 @@ pub use status::{
     ActiveNow, BaselineRecord, BindingRecord, CheckResult, DatabaseRolloutStatus, Failure, FinalValidation,
     HistoryEntry, Intent, LoadComparison, LoadInProgress, LoadResult, Phase, PrerequisitesRecord,
     PreservedLegacy, Recorded, Rollback, RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline,
-    Verdict,
+    Verdict, Via,
 };
 pub use traffic::{
     ArrivalProcess, Baseline, ChoiceParameter, Guard, IntegerParameter, LatencyLimits, Load, LoadMode,

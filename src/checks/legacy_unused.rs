@@ -79,7 +79,7 @@ async fn sessions(asking: &Asking<'_>) -> Result<Vec<Finding>, Trouble> {
     let limit =
         (&GROUPS_MAX as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::INT8);
     let rows = reading.rows(SESSIONS, &[limit]).await.map_err(about)?;
-    let is_direct = reading.session().facts().is_direct;
+    let is_direct = reading.session().facts().is_direct();
     reading.end().await;
     rows.iter().map(|row| group(row, is_direct).ok_or_else(unreadable)).collect()
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{Answer, Asking, Finding, FindingKind, Moment, NoCluster, Progress, Severity, Sides, Trouble};
 use crate::{
-    api::{Check, PoolCheck},
+    api::{Check, PoolCheck, Via},
     postgres::Target,
 };
 
@@ -178,7 +178,7 @@ fn between(question: &PoolCheck, need: i64, side: &str, server: &Seen) -> Option
         let severity = if need > pool { Severity::Warn } else { Severity::Info };
         return Some(Finding::new(&THROUGH_POOLER, side, message).weighing(severity));
     }
-    (!server.is_direct).then(|| {
+    (server.via != Via::Direct).then(|| {
         let severity = if question.poolers.is_empty() { Severity::Warn } else { Severity::Info };
         let message = "the server does not see cutover's own socket: a pooler, a proxy or NAT is between, and what it \
                        lets in or passes on is not counted unless pool.poolers describes it";
@@ -206,8 +206,8 @@ fn present(side: &str, server: &Seen, grant: &Grant, need: i64, must_fit: bool) 
 pub struct Spare {
     /// Connections that may be opened now, without touching the reserve.
     pub connections: i64,
-    /// Whether the server says so itself; else a pooler or the like is between, which has limits of its own.
-    pub is_direct: bool,
+    /// What is between, and may have limits of its own.
+    pub via: Via,
 }
 
 /// How many connections may be opened on `target` now without touching what is reserved.
@@ -225,7 +225,7 @@ pub async fn spare_connections(target: &Target) -> Result<Spare, String> {
     let (timeout, started, moment) = (super::PROBE_TIMEOUT, Instant::now(), Moment::Before);
     let asking = Asking { sides: &sides, check: &check, timeout, started, moment, progress: &progress };
     let seen = grant::look(&asking, target).await.map_err(|trouble| trouble.message)?;
-    Ok(Spare { connections: seen.spare(), is_direct: seen.is_direct })
+    Ok(Spare { connections: seen.spare(), via: seen.via })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{say, target::target, traffic_file, written};
 use crate::{
-    api::{Access, Traffic},
+    api::{Access, Traffic, Via},
     checks, duration,
     load::{ClosedLoop, closed_loop},
     postgres::Target,
@@ -98,6 +98,21 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What is measured beside the server, if so.
+fn by_the_way(via: Via) -> Option<&'static str> {
+    match via {
+        Via::Direct => None,
+        Via::Proxy => Some(
+            "a proxy, a load balancer or NAT is between: what is measured is its connections, too, and that each statement brings its \
+             timeouts along",
+        ),
+        Via::Pooler => Some(
+            "a pooler is between: what is measured is its pool, too, and that each statement is prepared anew and brings its timeouts \
+             along",
+        ),
+    }
+}
+
 async fn tune(options: &PoolOptions) -> anyhow::Result<Outcome> {
     let target = target(&options.uri).context("--uri")?;
     let traffic = traffic(&options.traffic)?;
@@ -105,9 +120,7 @@ async fn tune(options: &PoolOptions) -> anyhow::Result<Outcome> {
     let wanted = sizes(&options.sizes)?;
     let spare = checks::spare_connections(&target).await.map_err(anyhow::Error::msg)?;
     let mut notes = Vec::new();
-    if !spare.is_direct {
-        notes.push("a pooler, a proxy or NAT is between: what is measured is its pool, too".to_owned());
-    }
+    notes.extend(by_the_way(spare.via).map(str::to_owned));
     let room = usize::try_from(spare.connections).unwrap_or(0);
     let (sizes, too_large): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|size| **size <= room);
     if sizes.is_empty() {

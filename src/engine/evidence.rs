@@ -5,7 +5,7 @@
 //! alike it is wrong in 16 to 65 % of trials. What fails a rollout is a load's own verdict.
 
 use crate::{
-    api::{LoadResult, Recorded, StagePhase, Verdict},
+    api::{LoadResult, Recorded, StagePhase, Verdict, Via},
     load::{LatencyLimitsUs, report::enough},
     plan::{Plan, PlannedStage},
     text::micros,
@@ -41,7 +41,12 @@ pub(super) fn beside_broken_limits(
     if broken.is_empty() {
         return String::new();
     }
-    format!("; the baseline on legacy had {}", broken.join(", "))
+    let way = if result.via == baseline.via {
+        String::new()
+    } else {
+        format!(", measured {}", baseline.via.told())
+    };
+    format!("; the baseline on legacy had {}{way}", broken.join(", "))
 }
 
 /// The limits that legacy itself does not keep, by stage, of stages that are not done.
@@ -63,7 +68,11 @@ pub(super) fn limits_below_baseline(plan: &Plan, recorded: &Recorded) -> Vec<(St
                 .filter_map(|(percent, limit, legacy, _)| Some((percent, limit, legacy?)))
                 .filter(|(_, limit, legacy)| legacy > limit)
                 .map(|(percent, limit, legacy)| {
-                    format!("p{percent} {}, and legacy itself had {}", shown(limit), shown(legacy))
+                    let way = match baseline.via {
+                        Via::Direct => String::new(),
+                        via => format!(" ({})", via.told()),
+                    };
+                    format!("p{percent} {}, and legacy itself had {}{way}", shown(limit), shown(legacy))
                 })
                 .collect();
             if !below.is_empty() {
@@ -115,7 +124,9 @@ pub(super) fn beside_baseline(load: LoadResult, baseline: Option<&LoadResult>) -
 }
 
 fn worse(load: &LoadResult, baseline: &LoadResult) -> Vec<&'static str> {
-    let latencies = percentiles(load).into_iter().zip(percentiles(baseline)).zip(FORGIVEN_PERCENT);
+    // What is between takes its time, which is not the candidate's.
+    let comparable = if load.via == baseline.via { percentiles(load) } else { [None; 3] };
+    let latencies = comparable.into_iter().zip(percentiles(baseline)).zip(FORGIVEN_PERCENT);
     let is_worse = |now: i64, before: i64, percent: i64| now * 100 > before * (100 + percent);
     let mut worse: Vec<&str> = latencies
         .filter_map(|((now, before), (name, percent))| is_worse(now?, before?, percent).then_some(name))
@@ -140,6 +151,12 @@ fn side_by_side(load: &LoadResult, baseline: &LoadResult) -> String {
     told.push(format!("failed {} % / {} %", percent(share(load)), percent(share(baseline))));
     let rate = |load: &LoadResult| load.throughput_milli / 1000;
     told.push(format!("answered {}/s / {}/s", rate(load), rate(baseline)));
+    if load.via != baseline.via {
+        let (now, before) = (load.via.told(), baseline.via.told());
+        told.push(format!(
+            "measured {now} / {before}, which takes a time of its own, so the latencies are not compared"
+        ));
+    }
     told.join(", ")
 }
 

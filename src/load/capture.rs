@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use crate::{
-    api::{Access, Statement, Traffic},
-    postgres::{ConnectError, ConnectOptions, Fault, Limits, Session, Target},
+    api::{Access, Statement, Traffic, Via},
+    postgres::{ConnectError, ConnectOptions, Fault, Limits, Session, Target, Witness},
 };
 
 mod census;
@@ -62,6 +62,11 @@ pub enum CaptureError {
         "the server did not prepare a statement within {0} s; a table is locked, it seems: capture again when that is over"
     )]
     Locked(u64),
+    /// What is prepared on a pooler's connections stays there for the application.
+    #[error(
+        "the server is reached by way of a pooler that hands its connections on to the application: name the direct endpoint"
+    )]
+    Pooled,
     /// The extension is not there.
     #[error(
         "pg_stat_statements is not installed in this database: add it to shared_preload_libraries, restart the server, and \
@@ -104,9 +109,24 @@ pub async fn capture(target: &Target, options: &CaptureOptions) -> Result<Captur
     let connect = ConnectOptions { purpose: "capture", step_timeout: STEP_TIMEOUT, byte_budget: BYTE_BUDGET };
     let session = Session::connect(target, &connect).await?;
     session.refill_budget();
-    let captured = capture_in(&session, options).await;
+    let captured = match session.facts().via {
+        Via::Pooler if is_handed_on(target, &connect).await? => Err(CaptureError::Pooled),
+        _ => capture_in(&session, options).await,
+    };
     session.close().await;
     captured
+}
+
+/// Whether others come by what is prepared. A pooler in session mode, or a proxy that gives out processes of its own making, is none
+/// of their doing.
+async fn is_handed_on(target: &Target, connect: &ConnectOptions) -> Result<bool, CaptureError> {
+    let witness =
+        Witness::begin(Session::connect(target, connect).await?).await.map_err(CaptureError::Read)?;
+    let holding = Session::connect(target, connect).await?;
+    holding.begin(&limits()).await.map_err(CaptureError::Read)?;
+    let is_handed_on = witness.is_handed_on(&holding).await.map_err(CaptureError::Read);
+    holding.close().await;
+    is_handed_on
 }
 
 async fn capture_in(session: &Session, options: &CaptureOptions) -> Result<Captured, CaptureError> {

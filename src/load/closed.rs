@@ -12,11 +12,15 @@ use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 
 use super::{
-    connection::Connection, histogram::Latencies, keys, measure::Outcome, schedule::Calls,
+    connection::{Connection, Terms},
+    histogram::Latencies,
+    keys,
+    measure::Outcome,
+    schedule::Calls,
     spec::DEFAULT_STATEMENT_TIMEOUT,
 };
 use crate::{
-    api::{Access, Traffic},
+    api::{Access, Traffic, Via},
     postgres::Target,
 };
 
@@ -77,8 +81,9 @@ pub async fn closed_loop(
         );
     }
     let model = keys::model(traffic, target, seed).await.map_err(|error| error.to_string())?;
+    let terms = Terms::new(&model, DEFAULT_STATEMENT_TIMEOUT, Via::Direct);
     let mut opened: Vec<Connection> = stream::iter(0..connections)
-        .map(|_| Connection::open(target, &model, DEFAULT_STATEMENT_TIMEOUT))
+        .map(|_| Connection::open(target, &model, terms))
         .buffer_unordered(OPENING)
         .try_collect()
         .await

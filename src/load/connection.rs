@@ -1,9 +1,9 @@
-//! One of the load's connections: a session with every statement prepared, and how a class is carried out on it.
+//! One of the load's connections: a session that is ready for every statement, and how a class is carried out on it.
 //!
 //! Decides what a failed connection means for the load as a whole (what the database can't do fails; what the traffic
-//! model gets wrong is an error), and what an outcome is: an answer, an error, or a timeout. Statements are under the
-//! session's limits where it is ours alone, and else in a transaction each that brings the limits along: a pooler would
-//! pass a session's settings on to the application. A transaction that fails is rolled back before anything else is sent.
+//! model gets wrong is an error), and what an outcome is: an answer, an error, or a timeout. Statements are prepared and under the
+//! session's limits where it is ours alone; else each brings its text along, in a transaction that brings the limits: a pooler would
+//! pass a session's settings on to the application, and lose what was prepared. A transaction that fails is rolled back before anything else is sent.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     measure::Outcome,
-    model::{Class, SharedModel},
+    model::{Class, Model, SharedModel},
     parameter::Value,
     patience::Patience,
     prepared::{Prepared, PreparedClass, prepare_all},
@@ -20,7 +20,7 @@ use super::{
     step::{Argument, Query, Step},
 };
 use crate::{
-    api::Verdict,
+    api::{Verdict, Via},
     postgres::{ConnectError, ConnectOptions, ErrorClass, Fault, Limits, Scope, Session, Target, Wire},
 };
 
@@ -132,32 +132,22 @@ struct Ready {
     terms: Terms,
 }
 
-/// Under which limits statements are, and where those are in force.
+/// Under which limits statements are, and what they need so that nobody else comes by anything of them.
 #[derive(Debug, Clone, Copy)]
-struct Terms {
-    scope: Scope,
+pub(super) struct Terms {
+    via: Via,
     limits: Limits,
 }
 
 impl Connection {
-    pub(super) async fn open(
-        target: &Target,
-        model: &SharedModel,
-        statement_timeout: Duration,
-    ) -> Result<Self, OpenError> {
+    pub(super) async fn open(target: &Target, model: &SharedModel, terms: Terms) -> Result<Self, OpenError> {
         let options =
             ConnectOptions { purpose: "load", step_timeout: STEP_TIMEOUT, byte_budget: BYTE_BUDGET };
         let session = Session::connect(target, &options).await?;
-        let limits = Limits {
-            read_only: model.read_only,
-            statement_timeout,
-            lock_timeout: statement_timeout,
-            idle_in_transaction_timeout: statement_timeout,
-        };
-        let ready = timeout(STEP_TIMEOUT, get_ready(session, model, limits));
+        let ready = timeout(STEP_TIMEOUT, get_ready(session, model, terms));
         let silent = || Err(OpenError::TimedOut);
         let ready = ready.await.unwrap_or_else(|_| silent())?;
-        Ok(Self { ready, patience: Patience::new(statement_timeout + GRACE) })
+        Ok(Self { ready, patience: Patience::new(terms.limits.statement_timeout + GRACE) })
     }
 
     pub(super) async fn close(self) {
@@ -184,11 +174,20 @@ impl Connection {
     }
 }
 
-async fn get_ready(session: Session, model: &SharedModel, limits: Limits) -> Result<Ready, OpenError> {
-    let scope = session.restrict(&limits).await.map_err(OpenError::Limits)?;
+async fn get_ready(session: Session, model: &SharedModel, mut terms: Terms) -> Result<Ready, OpenError> {
+    terms.via = terms.via.max(session.facts().via);
+    if terms.via == Via::Direct {
+        session.restrict(&terms.limits).await.map_err(OpenError::Limits)?;
+    }
     let mut wire = session.into_wire().map_err(OpenError::Limits)?;
-    let prepared = prepare_all(&mut wire, model).await?;
-    Ok(Ready { wire, model: model.clone(), prepared, terms: Terms { scope, limits } })
+    let prepared = prepare_all(&mut wire, model, terms.scope(), &terms.preparing()).await?;
+    Ok(Ready { wire, model: model.clone(), prepared, terms })
+}
+
+async fn say(wire: &mut Wire, text: &str) -> Result<(), Fault> {
+    wire.put_text(text)?;
+    wire.finish(false).await?;
+    Ok(())
 }
 
 impl Ready {
@@ -213,24 +212,51 @@ impl Ready {
 }
 
 impl Terms {
+    /// `via` is what is known already: a connection that needs more is found out when it is opened.
+    pub(super) fn new(model: &Model, statement_timeout: Duration, via: Via) -> Self {
+        Self {
+            via,
+            limits: Limits {
+                read_only: model.read_only,
+                statement_timeout,
+                lock_timeout: statement_timeout,
+                idle_in_transaction_timeout: statement_timeout,
+            },
+        }
+    }
+
+    /// How long a prepared statement lasts.
+    fn scope(&self) -> Scope {
+        if self.via == Via::Pooler { Scope::Request } else { Scope::Session }
+    }
+
+    /// What opens the transaction that a statement is prepared in: a table that is locked must not keep the server waiting for
+    /// longer than anyone does. Nothing is written there.
+    fn preparing(&self) -> Vec<String> {
+        match self.via {
+            Via::Direct => Vec::new(),
+            Via::Proxy | Via::Pooler => Limits { read_only: true, ..self.limits }.opening(),
+        }
+    }
+
     /// What has to come before each statement of a class that is not in a transaction of its own; empty if nothing.
     fn guard(&self, class: &Class) -> Vec<String> {
-        match self.scope {
-            Scope::Transaction => self.opening(class),
+        match self.via {
+            Via::Proxy | Via::Pooler => self.opening(class),
             // A session's being read-only is a setting, which a function may change; a transaction's can't be once it reads.
-            Scope::Session if class.read_only && (!self.limits.read_only || class.runs_functions) => {
+            Via::Direct if class.read_only && (!self.limits.read_only || class.runs_functions) => {
                 self.opening(class)
             }
-            Scope::Session => Vec::new(),
+            Via::Direct => Vec::new(),
         }
     }
 
     /// What opens a transaction of a class.
     fn opening(&self, class: &Class) -> Vec<String> {
-        match self.scope {
-            Scope::Transaction => Limits { read_only: class.read_only, ..self.limits }.opening(),
-            Scope::Session if class.read_only => vec!["BEGIN READ ONLY".to_owned()],
-            Scope::Session => vec!["BEGIN".to_owned()],
+        match self.via {
+            Via::Proxy | Via::Pooler => Limits { read_only: class.read_only, ..self.limits }.opening(),
+            Via::Direct if class.read_only => vec!["BEGIN READ ONLY".to_owned()],
+            Via::Direct => vec!["BEGIN".to_owned()],
         }
     }
 }
@@ -248,8 +274,8 @@ struct Running<'a> {
 impl Running<'_> {
     async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
         match (step, prepared) {
-            (Step::Begin, _) => self.say(&self.terms.opening(self.class).join("; ")).await?,
-            (Step::Commit, _) => self.say("COMMIT").await?,
+            (Step::Begin, _) => say(self.wire, &self.terms.opening(self.class).join("; ")).await?,
+            (Step::Commit, _) => say(self.wire, "COMMIT").await?,
             (Step::Set { slot, expression, .. }, _) => {
                 if let Some(frame) = &mut self.frame {
                     frame
@@ -260,12 +286,6 @@ impl Running<'_> {
             (Step::Send(query), Some(prepared)) => self.send(query, prepared).await?,
             (Step::Send(_), None) => {}
         }
-        Ok(())
-    }
-
-    async fn say(&mut self, text: &str) -> Result<(), Fault> {
-        self.wire.put_text(text)?;
-        self.wire.finish(false).await?;
         Ok(())
     }
 
@@ -291,7 +311,7 @@ impl Running<'_> {
     /// After a failure. If that fails, too, the transaction stays open, and the connection is of no more use.
     async fn roll_back(&mut self) {
         if self.wire.is_in_transaction() {
-            let _ = self.say("ROLLBACK").await;
+            let _ = say(self.wire, "ROLLBACK").await;
         }
     }
 }

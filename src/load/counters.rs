@@ -85,7 +85,7 @@ pub async fn read_settled(target: &Target) -> Result<Counted, String> {
         }
     }
     let is_at_once = glance.facts().major_version().is_some_and(|major| major >= SHARED_MEMORY);
-    if !(is_gone && is_at_once && glance.facts().is_direct) {
+    if !(is_gone && is_at_once && glance.facts().is_direct()) {
         sleep(REPORT_INTERVAL).await;
     }
     read_on(glance).await

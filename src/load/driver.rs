@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LoadSpec, Targets,
+    connection::Terms,
     deal::Deal,
     duet::Arm,
     guard::{GuardError, GuardStop, ServingLatency, Watch},
@@ -32,7 +33,7 @@ use super::{
     worker::{Lane, Run, work},
 };
 use crate::{
-    api::{Access, Verdict},
+    api::{Access, Verdict, Via},
     postgres::Target,
 };
 
@@ -77,26 +78,29 @@ impl NotRun {
 pub(super) async fn drive(
     spec: &LoadSpec,
     targets: &Targets,
-    guard: impl Future<Output = GuardStop>,
+    guard: Watch,
     told: &mut (dyn FnMut(Standing) + Send),
 ) -> Result<Taken, NotRun> {
     let sides = targets.sides();
-    let mut guard = std::pin::pin!(guard);
+    let via = guard.via();
+    let mut guard = std::pin::pin!(guard.watch());
     // Reading keys and logging in take their time, and connections, too.
     let (model, prepared) = tokio::select! {
-        ready = get_ready(spec, targets, &sides) => ready?,
+        ready = get_ready(spec, targets, &sides, via) => ready?,
         why = &mut guard => return Err(NotRun {
             verdict: Verdict::Inconclusive,
             message: format!("ended before it began, to leave the servers to the application: {why}"),
         }),
     };
-    carry_out(spec, &sides, model, prepared, guard, told).await
+    let taken = carry_out(spec, &sides, model, prepared, guard, told).await?;
+    Ok(Taken { via, ..taken })
 }
 
 async fn get_ready(
     spec: &LoadSpec,
     targets: &Targets,
     sides: &[(Arm, &Target)],
+    via: Via,
 ) -> Result<(SharedModel, Prepared), NotRun> {
     let model = keys::model(&spec.traffic, sides[0].1, spec.seed).await;
     let model = model.map_err(|fault| about(sides, sides[0].0, fault.verdict(), &fault.to_string()))?;
@@ -105,7 +109,7 @@ async fn get_ready(
         // Reading counters and keys took its time.
         Watch::admit_again(targets, &spec.guard, spec.connections).await?;
     }
-    let prepared = Prepared::new(spec, sides, &model).await?;
+    let prepared = Prepared::new(spec, sides, &model, via).await?;
     Ok((model, prepared))
 }
 
@@ -155,7 +159,7 @@ async fn carry_out(
         deadline: end + DRAIN,
         last_us: AtomicU64::new(0),
     });
-    let (queues, lanes) = lanes(spec, sides, &model, &run);
+    let (queues, lanes) = lanes(spec, sides, &model, prepared.terms, &run);
     let pacer = Pacer::start(plan(spec, model.clone(), warm_up, start, queues)).map_err(|_| {
         NotRun::error(
             "the load generator's timer could not be set up; see how many files the process may open",
@@ -230,6 +234,7 @@ fn lanes(
     spec: &LoadSpec,
     sides: &[(Arm, &Target)],
     model: &SharedModel,
+    terms: Terms,
     run: &Arc<Run>,
 ) -> (Vec<queue::Sender<Due>>, Vec<Arc<Lane>>) {
     let lane = |(index, (arm, target)): (usize, &(Arm, &Target))| {
@@ -240,6 +245,7 @@ fn lanes(
             arm: *arm,
             target: (*target).clone(),
             model: model.clone(),
+            terms,
             queue,
             opening: Semaphore::new(OPENING),
         };

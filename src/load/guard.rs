@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Targets, duet::Arm, glance::Glance, spec};
 use crate::{
-    api::Verdict,
+    api::{Verdict, Via},
     postgres::{ConnectError, Target},
 };
 
@@ -231,15 +231,22 @@ impl Watch {
         Ok(room::admit(&seen, connections, passing, self.least)?)
     }
 
+    /// What is between this process and the servers. Of two the one that asks the most of each statement: that takes its time, so both
+    /// sides have the same to do.
+    #[must_use]
+    pub fn via(&self) -> Via {
+        self.sides.iter().map(Side::via).max().unwrap_or_default()
+    }
+
     /// What is not watched, for the report: between a server and this process there may be something with limits of its own.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let is_direct = |side: &&Side| side.glance.as_ref().is_some_and(|glance| glance.facts().is_direct);
-        let indirect = self.sides.iter().filter(|side| !is_direct(side));
+        let indirect = self.sides.iter().filter(|side| side.via() != Via::Direct);
         let note = |side: &Side| {
             let name = side.arm.name();
             format!(
-                "{name}: a pooler, a proxy or NAT is between; what the server has free is watched, not the limits of what is between"
+                "{name} is reached {}; what the server has free is watched, not the limits of what is between",
+                side.via().told()
             )
         };
         indirect.map(note).collect()
@@ -260,6 +267,10 @@ impl Watch {
 }
 
 impl Side {
+    fn via(&self) -> Via {
+        self.glance.as_ref().map_or(Via::Pooler, |glance| glance.facts().via)
+    }
+
     async fn watch(mut self, least: u32) -> GuardStop {
         let mut judge = Judge::new(self.arm, least);
         let mut clock = interval(INTERVAL);

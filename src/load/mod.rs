@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::sync::watch;
 
 use crate::{
-    api::{LoadResult, Verdict},
+    api::{LoadResult, Verdict, Via},
     postgres::Target,
 };
 
@@ -132,7 +132,7 @@ async fn run_here(spec: &LoadSpec, targets: &Targets, progress: watch::Sender<Lo
     let mut show = |standing: Standing| {
         progress.send_replace(standing.shown());
     };
-    let load = async move |guard: Watch| driver::drive(spec, targets, guard.watch(), &mut show).await;
+    let load = async move |guard: Watch| driver::drive(spec, targets, guard, &mut show).await;
     Box::pin(told(spec, carried_out(spec, targets, spec.connections, load))).await
 }
 
@@ -176,6 +176,7 @@ async fn carried_out(
     let taken = load(guard).await?;
     let (taken, mut outcome) = judged(spec.clone(), taken).await?;
     outcome.report.notes = notes;
+    outcome.report.notes.extend(by_the_way(taken.via).map(str::to_owned));
     before.report(targets, &taken, &mut outcome.report).await;
     Ok(outcome)
 }
@@ -199,6 +200,23 @@ fn notes(targets: &Targets, guard: &Watch) -> Vec<String> {
             .to_owned()
     });
     alone.into_iter().chain(guard.notes()).collect()
+}
+
+/// What is in the latencies that an application does not have, or not always, if so.
+fn by_the_way(via: Via) -> Option<&'static str> {
+    match via {
+        Via::Direct => None,
+        Via::Proxy => Some(
+            "so that nothing would be left on connections that somebody else goes on with, each statement was in a transaction that brought \
+             its timeouts along, on all servers of this load alike: that is a part of the latencies, also where they are held against limits, \
+             and makes differences look smaller",
+        ),
+        Via::Pooler => Some(
+            "so that nothing would be left on connections that the pooler hands on, each statement was an unnamed one, prepared anew in a \
+             transaction that brought its timeouts along, on all servers of this load alike: that is a part of the latencies, also where \
+             they are held against limits, and makes differences look smaller",
+        ),
+    }
 }
 
 fn not_run_at_all(spec: &LoadSpec, verdict: Verdict, message: &str) -> LoadOutcome {

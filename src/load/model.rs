@@ -18,7 +18,7 @@ use crate::api::{Access, Parameter, SampleParameter, Script, Statement, Traffic}
 
 /// Most classes.
 const MAX_CLASSES: usize = 64;
-/// Most statements of all classes together: each is prepared on each connection.
+/// Most statements of all classes together: each connection prepares each of them.
 const MAX_QUERIES: usize = 256;
 /// Most tables and columns that keys are sampled from.
 pub(super) const MAX_SAMPLES: usize = 64;

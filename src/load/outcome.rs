@@ -40,6 +40,7 @@ pub(super) fn outcome(spec: &LoadSpec, taken: &Taken) -> LoadOutcome {
         message: clip(&message, MESSAGE_MAX_CHARS),
         comparison: worst(&comparisons, taken),
         noise_shared,
+        via: taken.via,
         ..figures(judged(taken))
     };
     let throughput_milli = count(throughput_milli(judged(taken), taken.elapsed));

@@ -14,7 +14,7 @@ use super::{
     script::Frame,
     step::{Argument, Query, Step},
 };
-use crate::postgres::{Row, Rows, Statement, Wire};
+use crate::postgres::{Row, Rows, Scope, Statement, Wire};
 
 /// A class, ready on a connection: for each step that sends something, what that is.
 #[derive(Debug)]
@@ -42,10 +42,15 @@ pub(super) enum GsetTrouble {
 }
 
 /// Prepares the statements of all classes, by class.
-pub(super) async fn prepare_all(wire: &mut Wire, model: &Model) -> Result<Vec<PreparedClass>, OpenError> {
+pub(super) async fn prepare_all(
+    wire: &mut Wire,
+    model: &Model,
+    scope: Scope,
+    before: &[String],
+) -> Result<Vec<PreparedClass>, OpenError> {
     let queries: Vec<_> = model.classes.iter().flat_map(queries).collect();
     let texts: Vec<_> = queries.iter().map(|query| query.sql.as_str()).collect();
-    let statements = wire.prepare(&texts).await;
+    let statements = wire.prepare(&texts, scope, before).await;
     let mut statements = statements
         .map_err(|(index, fault)| OpenError::Prepare { place: queries[index].place.clone(), fault })?
         .into_iter();

@@ -111,7 +111,7 @@ pub async fn run_share(
     let guard = Watch::open(targets, &spec.guard).await.map_err(|error| message(error.into()))?;
     let mut lines = Lines::new(spec.longest(), tell);
     let mut told = |standing| lines.take(&standing);
-    let taken = Box::pin(driver::drive(spec, targets, guard.watch(), &mut told)).await.map_err(message)?;
+    let taken = Box::pin(driver::drive(spec, targets, guard, &mut told)).await.map_err(message)?;
     let written = Written { format: FORMAT.to_owned(), seed: spec.seed, share: spec.share, taken };
     serde_json::to_vec(&written).map_err(|error| error.to_string())
 }
@@ -187,6 +187,7 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
     all.elapsed = all.elapsed.max(part.elapsed);
     all.busy_permille = all.busy_permille.max(part.busy_permille);
     all.longest_lag = all.longest_lag.max(part.longest_lag);
+    all.via = all.via.max(part.via);
     all.cpu += part.cpu;
     all.statements += part.statements;
     all.processes += part.processes;

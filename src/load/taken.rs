@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Via;
+
 use super::{
     duet::{Arm, Look, Recording},
     measure::Tally,
@@ -97,6 +99,8 @@ pub(super) struct Taken {
     pub(super) statements: u64,
     /// That shared the schedule.
     pub(super) processes: u32,
+    /// What was between them and the servers.
+    pub(super) via: Via,
 }
 
 impl Taken {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     books::Books,
-    connection::Connection,
+    connection::{Connection, Terms},
     duet::Arm,
     measure::{GIVEN_UP, Outcome, Times},
     model::SharedModel,
@@ -63,6 +63,7 @@ pub(super) struct Lane {
     pub(super) arm: Arm,
     pub(super) target: Target,
     pub(super) model: SharedModel,
+    pub(super) terms: Terms,
     pub(super) queue: Queue<Due>,
     /// For opening lost connections again.
     pub(super) opening: Semaphore,
@@ -148,7 +149,7 @@ async fn reopen(lane: &Lane, mut pause: Duration) -> Option<Connection> {
             pause = (pause * 2).clamp(BACKOFF.0, BACKOFF.1);
             let _permit = lane.opening.acquire().await;
             // Its failure is in the books already, as the error that lost the connection.
-            if let Ok(connection) = Connection::open(&lane.target, &lane.model, run.statement_timeout).await {
+            if let Ok(connection) = Connection::open(&lane.target, &lane.model, lane.terms).await {
                 return connection;
             }
         }

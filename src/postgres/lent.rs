@@ -2,7 +2,7 @@
 //!
 //! Decides how a session's socket comes from the driver, which keeps to itself what it is given, to [`super::wire`]. Once the
 //! stream was taken back, whatever the borrower still tries to do with it is an error; once the borrower is gone, so is the stream.
-//! Never holds a byte back.
+//! Never holds a byte back; reads the server's greeting along.
 
 use std::{
     fmt, io,
@@ -14,24 +14,31 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use super::greeting::{Greeting, Process};
+
 /// What a session's bytes go through: TCP, or TLS above it.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// The stream, as its borrower sees it.
-#[derive(Debug)]
-pub(super) struct Lent<S>(Arc<Mutex<Option<S>>>);
+pub(super) struct Lent<S> {
+    stream: Arc<Mutex<Option<S>>>,
+    greeting: Greeting,
+}
 
 impl<S> Drop for Lent<S> {
     fn drop(&mut self) {
-        lock(&self.0).take();
+        lock(&self.stream).take();
     }
 }
 
 /// Takes the stream back.
 #[derive(Clone)]
-pub(super) struct Lender(Arc<dyn Fn() -> Option<Box<dyn Socket>> + Send + Sync>);
+pub(super) struct Lender {
+    stream: Arc<dyn Fn() -> Option<Box<dyn Socket>> + Send + Sync>,
+    process: Process,
+}
 
 impl fmt::Debug for Lender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,19 +49,25 @@ impl fmt::Debug for Lender {
 impl Lender {
     /// `None` if the borrower is done with it, or if it was taken back before.
     pub(super) fn take_back(&self) -> Option<Box<dyn Socket>> {
-        (self.0)()
+        (self.stream)()
+    }
+
+    /// The server process that the login was answered for, where one was named.
+    pub(super) fn process(&self) -> Option<i32> {
+        self.process.get().copied()
     }
 }
 
 impl<S: Socket + 'static> Lent<S> {
     pub(super) fn new(stream: S) -> (Self, Lender) {
         let shared = Arc::new(Mutex::new(Some(stream)));
-        let lent = Self(shared.clone());
+        let process = Process::default();
+        let lent = Self { stream: shared.clone(), greeting: Greeting::new(process.clone()) };
         let take_back = move || {
             let stream = lock(&shared).take()?;
             Some(Box::new(stream) as Box<dyn Socket>)
         };
-        (lent, Lender(Arc::new(take_back)))
+        (lent, Lender { stream: Arc::new(take_back), process })
     }
 }
 
@@ -65,7 +78,7 @@ fn lock<S>(shared: &Mutex<Option<S>>) -> MutexGuard<'_, Option<S>> {
 
 impl<S: Unpin> Lent<S> {
     fn with<T>(&self, then: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match lock(&self.0).as_mut() {
+        match lock(&self.stream).as_mut() {
             Some(stream) => then(Pin::new(stream)),
             None => Poll::Ready(Err(io::Error::other("the stream was taken back"))),
         }
@@ -73,8 +86,15 @@ impl<S: Unpin> Lent<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lent<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_read(cx, buf))
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = self.with(|stream| stream.poll_read(cx, buf));
+        self.greeting.read(&buf.filled()[before..]);
+        read
     }
 }
 
@@ -94,7 +114,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
 
 impl<S: TlsStream + Unpin> TlsStream for Lent<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        lock(&self.0).as_ref().map_or_else(ChannelBinding::none, TlsStream::channel_binding)
+        lock(&self.stream).as_ref().map_or_else(ChannelBinding::none, TlsStream::channel_binding)
     }
 }
 

@@ -52,15 +52,6 @@ fn milliseconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
-/// Where limits could be put into force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// For the session: every statement is under the limits.
-    Session,
-    /// Nowhere yet: each transaction has to begin with [`Limits::begin`].
-    Transaction,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

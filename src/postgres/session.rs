@@ -3,7 +3,8 @@
 //! Decides how limits are set so that they can't outlive their purpose. A pooler in transaction mode hands the server
 //! connection on to the application after each transaction, with every `SET` still in force; one `SET
 //! default_transaction_read_only` would break the application. So limits are `SET LOCAL` in a transaction, and set for
-//! the session only where the server sees this very socket as its client, which is to say that no pooler is between.
+//! the session only where the server sees this very socket as its client, which is to say that no pooler is between. Where it sees
+//! another one, but the process that answers is the one that the login was answered for, something passes TCP on.
 //! Never changes `search_path`, and never outlives its owner: dropping a session closes the connection at once.
 
 use std::{
@@ -15,12 +16,14 @@ use std::{
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::api::Via;
+
 use super::{
     budget::Budget,
     connect::ConnectCause,
     error::{ErrorClass, Fault},
     lent::{Lender, Socket},
-    limits::{Limits, Scope},
+    limits::Limits,
     role::{self, ROLE_COLUMNS, Roles},
     tls::TlsSeen,
     uri::SessionAttrs,
@@ -38,11 +41,17 @@ pub struct ServerFacts {
     pub version: String,
     /// The encryption of this session.
     pub tls: TlsSeen,
-    /// Whether the server sees this session's own socket. If not, something is between: a pooler, a proxy, NAT.
-    pub is_direct: bool,
+    /// What is between.
+    pub via: Via,
 }
 
 impl ServerFacts {
+    /// Whether the server sees this session's own socket. If not, something is between: a pooler, a proxy, NAT.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.via == Via::Direct
+    }
+
     /// The major version: the first number.
     #[must_use]
     pub fn major_version(&self) -> Option<i32> {
@@ -90,7 +99,9 @@ impl Session {
         // A hostile server chooses this text, and it ends up in the status.
         let version =
             version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').take(MAX_VERSION).collect();
-        Self { client, driver, end, budget, lender, facts: ServerFacts { version, tls, is_direct: false } }
+        // The least that can be relied on, until it is known.
+        let facts = ServerFacts { version, tls, via: Via::Pooler };
+        Self { client, driver, end, budget, lender, facts }
     }
 
     /// The socket without the driver. An error says why it is lost.
@@ -142,15 +153,26 @@ impl Session {
         self.client.batch_execute(&limits.begin()).await.map_err(|error| self.explain(&error))
     }
 
-    /// Puts `limits` into force for the whole session, where nobody else can come by them; else does nothing.
-    pub async fn restrict(&self, limits: &Limits) -> Result<Scope, Fault> {
-        if !self.facts.is_direct {
-            return Ok(Scope::Transaction);
+    /// Puts `limits` into force for the whole session, where nobody else can come by them; else does nothing, and each transaction
+    /// has to begin with [`Limits::begin`].
+    pub async fn restrict(&self, limits: &Limits) -> Result<(), Fault> {
+        if !self.facts.is_direct() {
+            return Ok(());
         }
         let read_only = if limits.read_only { "SET default_transaction_read_only = on; " } else { "" };
         let settings = format!("{read_only}{}", limits.settings());
-        self.client.batch_execute(&settings).await.map_err(|error| self.explain(&error))?;
-        Ok(Scope::Session)
+        self.client.batch_execute(&settings).await.map_err(|error| self.explain(&error))
+    }
+
+    /// The server process that serves it now. The simple protocol: a pooler may not keep prepared statements.
+    pub async fn process(&self) -> Result<i32, Fault> {
+        let answer = self.client.simple_query("SELECT pg_catalog.pg_backend_pid()").await;
+        let answer = answer.map_err(|error| self.explain(&error))?;
+        let process = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten()?.parse().ok(),
+            _ => None,
+        });
+        process.ok_or(Fault::local(ErrorClass::Other))
     }
 
     /// Closes the connection in order, so that the server's log has no complaint about it.
@@ -169,7 +191,7 @@ impl Session {
         local: Option<SocketAddr>,
     ) -> Result<Self, ConnectCause> {
         let answer = self.ask_facts().await.map_err(ConnectCause::Server)?;
-        let [rolsuper, memberships, address, port, is_in_recovery, is_read_only] = &answer;
+        let [rolsuper, memberships, address, port, is_in_recovery, is_read_only, process] = &answer;
         match role::judge(rolsuper.as_deref(), memberships.as_deref()) {
             Err(error) if roles == Roles::Ordinary => return Err(error.into()),
             _ => {}
@@ -183,15 +205,25 @@ impl Session {
         if !is_wanted {
             return Err(ConnectCause::SessionAttrs);
         }
-        self.facts.is_direct = is_same_socket(local, address.as_deref(), port.as_deref());
+        let greeted_by = self.lender.as_ref().and_then(Lender::process);
+        self.facts.via = if is_same_socket(local, address.as_deref(), port.as_deref()) {
+            Via::Direct
+        } else if greeted_by.is_some()
+            && greeted_by == process.as_deref().and_then(|process| process.parse().ok())
+        {
+            Via::Proxy
+        } else {
+            Via::Pooler
+        };
         Ok(self)
     }
 
-    async fn ask_facts(&self) -> Result<[Option<String>; 6], Fault> {
+    async fn ask_facts(&self) -> Result<[Option<String>; 7], Fault> {
         // The simple protocol: a pooler may not keep prepared statements.
         let question = format!(
             "SELECT {ROLE_COLUMNS}, pg_catalog.host(pg_catalog.inet_client_addr()), pg_catalog.inet_client_port(), \
-             pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only')"
+             pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), \
+             pg_catalog.pg_backend_pid()"
         );
         let messages = self.client.simple_query(&question).await.map_err(|error| self.explain(&error))?;
         let row = messages.into_iter().find_map(|message| match message {

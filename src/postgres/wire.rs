@@ -1,4 +1,4 @@
-//! A session's socket without the driver: statements, each prepared once, at the least cost.
+//! A session's socket without the driver: statements, prepared as far as that lasts, at the least cost.
 //!
 //! Decides what goes over the wire for a statement and when its answer is complete. The driver has a task of its own for each
 //! connection; a statement goes there by a queue and its answer comes back by another, and that costs as much as a third of what the
@@ -40,10 +40,22 @@ mod inbox;
 pub use inbox::{Column, Row};
 use inbox::{Inbox, Received};
 
-/// A prepared statement.
+/// How long a prepared statement lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// As long as the session: it has a name.
+    Session,
+    /// For a request: the unnamed one, which each request prepares again.
+    Request,
+}
+
+/// A prepared statement, or what it takes to prepare it again.
 #[derive(Debug)]
 pub struct Statement {
+    /// Empty where the server keeps nothing of it.
     name: String,
+    /// What it is parsed from in each request, where the server keeps nothing of it.
+    text: Option<String>,
     /// How many parameters it takes.
     pub parameters: usize,
     /// What it returns.
@@ -100,7 +112,7 @@ pub struct Wire {
     is_in_transaction: bool,
     /// Nothing more is to come; what has been received may still say why.
     is_broken: bool,
-    /// In the names of its statements: behind a pooler that knows nothing of them, one that another connection has left must not be
+    /// In the names of its statements: behind a pooler that passes for none, one that another connection has left must not be
     /// taken for one of this.
     tag: u64,
     /// Statements that have a name already.
@@ -155,27 +167,51 @@ impl Wire {
         self.budget.refill();
     }
 
-    /// Prepares statements, in one round trip. An error says which could not be prepared, counted from 0; what comes after it is lost.
-    pub async fn prepare(&mut self, texts: &[&str]) -> Result<Vec<Statement>, (usize, Fault)> {
+    /// Prepares statements, in one round trip; each in a transaction that is opened by the statements of `before`, if there are any,
+    /// so that no lock on a table outlasts it. An error says which could not be prepared, counted from 0; what comes after it is lost.
+    pub async fn prepare(
+        &mut self,
+        texts: &[&str],
+        scope: Scope,
+        before: &[impl AsRef<str>],
+    ) -> Result<Vec<Statement>, (usize, Fault)> {
         let mut statements = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            let name = format!("cutover_{:016x}_{}", self.tag, self.named);
-            self.named += 1;
-            self.put(|out| {
-                frontend::parse(&name, text, [], out)?;
-                frontend::describe(b'S', &name, out)?;
-                frontend::sync(out);
-                Ok(())
-            })
-            .map_err(|fault| (index, fault))?;
-            statements.push(Statement { name, parameters: 0, columns: Vec::new() });
+            let statement = self.statement(text, scope);
+            self.put_prepare(text, &statement.name, before).map_err(|fault| (index, fault))?;
+            statements.push(statement);
         }
         self.send().await;
         for (index, statement) in statements.iter_mut().enumerate() {
             let answer = self.answer(false).await.map_err(|fault| (index, fault))?;
             (statement.parameters, statement.columns) = (answer.parameters, answer.columns);
+            if !before.is_empty() {
+                self.answer(false).await.map_err(|fault| (index, fault))?;
+            }
         }
         Ok(statements)
+    }
+
+    fn put_prepare(&mut self, text: &str, name: &str, before: &[impl AsRef<str>]) -> Result<(), Fault> {
+        self.put(|out| {
+            before.iter().try_for_each(|text| put_alone(text.as_ref(), out))?;
+            frontend::parse(name, text, [], out)?;
+            frontend::describe(b'S', name, out)?;
+            frontend::sync(out);
+            Ok(())
+        })?;
+        if before.is_empty() { Ok(()) } else { self.put_text("COMMIT") }
+    }
+
+    fn statement(&mut self, text: &str, scope: Scope) -> Statement {
+        let (name, text) = match scope {
+            Scope::Session => {
+                self.named += 1;
+                (format!("cutover_{:016x}_{}", self.tag, self.named), None)
+            }
+            Scope::Request => (String::new(), Some(text.to_owned())),
+        };
+        Statement { name, text, parameters: 0, columns: Vec::new() }
     }
 
     /// Puts statements without parameters into the outbox, such as those that begin and end a transaction.
@@ -183,7 +219,7 @@ impl Wire {
         self.put(|out| frontend::query(text, out))
     }
 
-    /// Puts a prepared statement into the outbox, with its parameters in PostgreSQL's text form, `None` for null; before it, in the
+    /// Puts a statement into the outbox, with its parameters in PostgreSQL's text form, `None` for null; before it, in the
     /// same request, statements without parameters and rows. Where one of those fails, such as the one that makes the transaction read-only,
     /// nothing that follows is carried out.
     pub fn put_statement<V: fmt::Display>(
@@ -192,22 +228,12 @@ impl Wire {
         statement: &Statement,
         parameters: impl IntoIterator<Item = Option<V>>,
     ) -> Result<(), Fault> {
-        let write = |parameter: Option<V>, out: &mut BytesMut| match parameter {
-            Some(value) => Ok(write!(out, "{value}").map(|()| IsNull::No)?),
-            None => Ok(IsNull::Yes),
-        };
         self.put(|out| {
-            for text in before {
-                frontend::parse("", text.as_ref(), [], out)?;
-                let none = std::iter::empty::<Option<V>>();
-                frontend::bind("", "", [], none, write, [], out)
-                    .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-                frontend::execute("", 0, out)?;
+            before.iter().try_for_each(|text| put_alone(text.as_ref(), out))?;
+            if let Some(text) = &statement.text {
+                frontend::parse("", text, [], out)?;
             }
-            // No formats: text, for all parameters and all columns, as most clients have it.
-            frontend::bind("", &statement.name, [], parameters, write, [], out)
-                .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-            frontend::execute("", 0, out)?;
+            put_execute(&statement.name, parameters, out)?;
             frontend::sync(out);
             Ok(())
         })
@@ -314,6 +340,27 @@ impl Wire {
     fn why(&self) -> Fault {
         self.budget.fault().unwrap_or_else(|| Fault::local(ErrorClass::Connection))
     }
+}
+
+/// A statement without parameters and rows, as a part of a request.
+fn put_alone(text: &str, out: &mut BytesMut) -> io::Result<()> {
+    frontend::parse("", text, [], out)?;
+    put_execute("", std::iter::empty::<Option<&str>>(), out)
+}
+
+/// No formats: text, for all parameters and all columns, as most clients have it.
+fn put_execute<V: fmt::Display>(
+    name: &str,
+    parameters: impl IntoIterator<Item = Option<V>>,
+    out: &mut BytesMut,
+) -> io::Result<()> {
+    let write = |parameter: Option<V>, out: &mut BytesMut| match parameter {
+        Some(value) => Ok(write!(out, "{value}").map(|()| IsNull::No)?),
+        None => Ok(IsNull::Yes),
+    };
+    frontend::bind("", name, [], parameters, write, [], out)
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    frontend::execute("", 0, out)
 }
 
 #[cfg(test)]

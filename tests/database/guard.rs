@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover::{
-    api::{Access, LoadResult, Parameter, SampleParameter, Verdict},
+    api::{Access, LoadResult, Parameter, SampleParameter, Verdict, Via},
     load::{
         Guard, Targets,
         guard::{GuardError, GuardStop, Scope, TooFew, Watch, Worst},
@@ -213,7 +213,9 @@ async fn a_server_that_does_not_answer_ends_the_load() {
     let relay = fake::freezable_relay("127.0.0.1", (database.host.clone(), database.port), frozen).await;
     (database.host, database.port) = (relay.ip().to_string(), relay.port());
     let watch = open(&Targets::Legacy(database.target())).await;
-    assert_eq!(watch.notes().len(), 1, "something is between");
+    assert_eq!(watch.via(), Via::Proxy);
+    let notes = watch.notes();
+    assert!(notes.len() == 1 && notes[0].starts_with("legacy is reached by way of a proxy"), "{notes:?}");
     let watching = tokio::spawn(watch.watch());
     freeze.send(true).unwrap();
     let stop = stopped(watching).await;

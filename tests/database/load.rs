@@ -8,7 +8,7 @@ use std::{
 use cutover::{
     api::{
         Access, Baseline, ChoiceParameter, IntegerParameter, LoadResult, Parameter, Skew, Statement, Traffic,
-        TransactionStatement, Verdict,
+        TransactionStatement, Verdict, Via,
     },
     load::{self, LatencyLimitsUs, LoadProgress, LoadSpec, Targets},
     postgres::Target,
@@ -167,7 +167,7 @@ async fn sum(database: &Database<'_>) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_pooler_no_setting_outlives_its_transaction() {
+async fn behind_a_proxy_no_setting_outlives_its_transaction() {
     let mut database = stocked(Server::shared()).await;
     let relay = fake::relay("127.0.0.1", (database.host.clone(), database.port)).await;
     (database.host, database.port) = (relay.ip().to_string(), relay.port());
@@ -176,7 +176,7 @@ async fn behind_a_pooler_no_setting_outlives_its_transaction() {
         AND current_setting('transaction_read_only') = 'on' AND current_setting('statement_timeout') = '2s' \
         AND (SELECT setting <> reset_val FROM pg_settings WHERE name = 'statement_timeout'))::int";
     let result = run(&spec(Access::ReadOnly, vec![statement(probe, 1, vec![])]), &database.target()).await;
-    assert_eq!((result.ok, result.errors), (result.scheduled, 0), "{result:?}");
+    assert_eq!((result.ok, result.errors, result.via), (result.scheduled, 0, Via::Proxy), "{result:?}");
     let write = vec![statement("UPDATE stock SET quantity = quantity + 1 WHERE id = 1", 1, vec![])];
     let result = run(&spec(Access::ReadOnly, write.clone()), &database.target()).await;
     assert!(result.ok == 0 && result.error_classes[0].starts_with("25006"), "{result:?}");

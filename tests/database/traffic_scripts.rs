@@ -10,6 +10,7 @@ use cutover::{
 use crate::{
     fake,
     load::{assert_verdict, run, spec, stocked},
+    pgbouncer::PgBouncer,
     postgres::{Database, Server},
     sql::number,
     traffic::run_by_class,
@@ -98,10 +99,17 @@ async fn a_row_goes_into_variables_and_on_into_other_statements() {
         NULL::text AS nothing, now() AS unused FROM stock WHERE id = :n \\gset got_\n\
         \\set next :got_twice + 1\n\
         INSERT INTO seen VALUES (:got_text, :next, :got_quarter, :got_yes, :got_id, :got_nothing);\nEND;";
-    let result = run(&scripted(Access::ReadWrite, &[("gset", script, 1)]), &database.target()).await;
-    assert_eq!((result.ok, result.errors), (result.scheduled, 0), "{result:?}");
+    let mut answered = 0;
+    let mut run = async |target| {
+        let result = run(&scripted(Access::ReadWrite, &[("gset", script, 1)]), &target).await;
+        assert_eq!((result.ok, result.errors), (result.scheduled, 0), "{result:?}");
+        answered += result.ok;
+    };
+    run(database.target()).await;
+    let bouncer = PgBouncer::before(&database, "transaction").await;
+    run(bouncer.target()).await;
     let right = "SELECT count(*) FROM seen WHERE a = 'it''s ' || e AND b = e * 2 + 1 AND c = e / 4.0 AND d AND f IS NULL";
-    assert_eq!(count(&database, right).await, result.ok);
+    assert_eq!(number(bouncer.target(), right).await, answered);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover::{
     api::TlsMode,
-    postgres::{ConnectOptions, ErrorClass, Fault, Session, Target, Wire},
+    postgres::{ConnectOptions, ErrorClass, Fault, Scope, Session, Target, Wire},
 };
 use tokio::time::timeout;
 
@@ -35,7 +35,7 @@ fn sqlstate(fault: Fault) -> String {
 async fn answers(target: &Target) {
     let mut wire = wire(target).await;
     let texts = ["SELECT $1::text || '!', $2::int + 1, $3::int", "SELECT FROM generate_series(1, $1::int)"];
-    let statements = wire.prepare(&texts).await.unwrap();
+    let statements = wire.prepare(&texts, Scope::Session, &NOTHING).await.unwrap();
     assert_eq!((statements[0].parameters, statements[0].columns.len()), (3, 3));
     assert_eq!((statements[1].parameters, statements[1].columns.len()), (1, 0));
     wire.put_statement(&NOTHING, &statements[0], [Some("né"), Some("41"), None]).unwrap();
@@ -62,7 +62,7 @@ async fn what_the_server_says_in_between_is_none_of_the_answer() {
     let database = Server::shared().database().await;
     let mut wire = wire(&database.target()).await;
     let notice = "DO $$ BEGIN RAISE NOTICE 'canary'; END $$";
-    let statements = wire.prepare(&[notice, "SELECT 7"]).await.unwrap();
+    let statements = wire.prepare(&[notice, "SELECT 7"], Scope::Session, &NOTHING).await.unwrap();
     wire.put_text("LISTEN hello; NOTIFY hello; SET application_name = 'another'").unwrap();
     wire.put_statement(&NOTHING, &statements[0], NONE).unwrap();
     wire.put_statement(&NOTHING, &statements[1], NONE).unwrap();
@@ -77,7 +77,8 @@ async fn what_fails_before_a_statement_in_its_request_keeps_it_from_being_carrie
     let mut wire = wire(&database.target()).await;
     say(&mut wire, "CREATE TEMPORARY TABLE log (entry int)").await.unwrap();
     let insert = "INSERT INTO log VALUES ($1::int)";
-    let statements = wire.prepare(&[insert, "SELECT count(*) FROM log"]).await.unwrap();
+    let statements =
+        wire.prepare(&[insert, "SELECT count(*) FROM log"], Scope::Session, &NOTHING).await.unwrap();
     for (before, expected) in [
         (vec!["BEGIN", "SET LOCAL statement_timeout = 1000"], None),
         (vec!["BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY", "SET LOCAL nothing = 1"], Some("42704")),
@@ -101,19 +102,43 @@ async fn what_fails_before_a_statement_in_its_request_keeps_it_from_being_carrie
 }
 
 #[tokio::test]
-async fn a_statement_that_can_not_be_prepared_is_named_with_its_reason() {
+async fn what_must_not_outlast_a_transaction_is_not_there_for_whoever_comes_next() {
     let database = Server::shared().database().await;
     let mut wire = wire(&database.target()).await;
-    let (index, fault) = wire.prepare(&["SELECT 1", "SELECT x FROM nowhere", "SELECT"]).await.unwrap_err();
-    assert_eq!((index, fault.class), (1, ErrorClass::Undefined));
-    assert!(fault.to_string().contains("nowhere"), "{fault}");
+    let texts = ["SELECT $1::int + count(*) FROM pg_prepared_statements", "SELECT 'another'"];
+    for (scope, left) in [(Scope::Request, 0), (Scope::Session, 2)] {
+        let statements = wire.prepare(&texts, scope, &NOTHING).await.unwrap();
+        assert_eq!((statements[0].parameters, statements[0].columns.len()), (1, 1));
+        // The second one is what a server without names would take the first for.
+        for (statement, expected) in
+            [(&statements[0], (40 + left).to_string()), (&statements[1], "another".to_owned())]
+        {
+            let parameters = (statement.parameters == 1).then_some(Some(40));
+            wire.put_statement(&["BEGIN READ ONLY"], statement, parameters).unwrap();
+            wire.put_text("COMMIT").unwrap();
+            let row = wire.finish(true).await.unwrap().first.unwrap();
+            assert_eq!(row.text(0).unwrap(), Some(expected.as_str()), "{scope:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_can_not_be_prepared_is_named_with_its_reason() {
+    let database = Server::shared().database().await;
+    for scope in [Scope::Session, Scope::Request] {
+        let mut wire = wire(&database.target()).await;
+        let texts = ["SELECT 1", "SELECT x FROM nowhere", "SELECT"];
+        let (index, fault) = wire.prepare(&texts, scope, &NOTHING).await.unwrap_err();
+        assert_eq!((index, fault.class), (1, ErrorClass::Undefined));
+        assert!(fault.to_string().contains("nowhere"), "{fault}");
+    }
 }
 
 #[tokio::test]
 async fn of_several_requests_the_first_error_is_told_and_all_are_answered() {
     let database = Server::shared().database().await;
     let mut wire = wire(&database.target()).await;
-    let statements = wire.prepare(&["SELECT 1 / $1::int"]).await.unwrap();
+    let statements = wire.prepare(&["SELECT 1 / $1::int"], Scope::Session, &NOTHING).await.unwrap();
     wire.put_text("BEGIN").unwrap();
     wire.put_statement(&NOTHING, &statements[0], [Some(0)]).unwrap();
     wire.put_statement(&NOTHING, &statements[0], [Some(1)]).unwrap();
@@ -157,7 +182,8 @@ async fn an_answer_that_nobody_waited_for_leaves_the_connection_unusable() {
 async fn a_session_that_the_server_has_ended_says_so_and_nothing_more_is_sent() {
     let database = Server::shared().database().await;
     let mut wire = wire(&database.target()).await;
-    let statements = wire.prepare(&["SELECT pg_catalog.pg_backend_pid()"]).await.unwrap();
+    let statements =
+        wire.prepare(&["SELECT pg_catalog.pg_backend_pid()"], Scope::Session, &NOTHING).await.unwrap();
     wire.put_statement(&NOTHING, &statements[0], NONE).unwrap();
     let row = wire.finish(true).await.unwrap().first.unwrap();
     let pid = row.text(0).unwrap().unwrap();
@@ -173,7 +199,7 @@ async fn a_session_that_the_server_has_ended_says_so_and_nothing_more_is_sent() 
 async fn a_server_that_answers_while_it_is_still_being_asked_is_listened_to() {
     let database = Server::shared().database().await;
     let mut wire = with_budget(&database.target(), 1 << 30).await;
-    let statements = wire.prepare(&["SELECT $1::text"]).await.unwrap();
+    let statements = wire.prepare(&["SELECT $1::text"], Scope::Session, &NOTHING).await.unwrap();
     let long = "x".repeat(1 << 20);
     for _ in 0..64 {
         wire.put_statement(&NOTHING, &statements[0], [Some(&long)]).unwrap();
@@ -186,7 +212,8 @@ async fn a_server_that_answers_while_it_is_still_being_asked_is_listened_to() {
 async fn more_than_a_session_may_receive_ends_it() {
     let database = Server::shared().database().await;
     let mut wire = with_budget(&database.target(), 1 << 20).await;
-    let statements = wire.prepare(&["SELECT pg_catalog.repeat('x', $1::int)"]).await.unwrap();
+    let statements =
+        wire.prepare(&["SELECT pg_catalog.repeat('x', $1::int)"], Scope::Session, &NOTHING).await.unwrap();
     for length in [600_000, 600_000] {
         wire.refill_budget();
         wire.put_statement(&NOTHING, &statements[0], [Some(length)]).unwrap();

@@ -8,13 +8,11 @@ use cutover::{
 
 #[path = "server/liar.rs"]
 mod liar;
-#[path = "server/pgbouncer.rs"]
-mod pgbouncer;
 
-use self::pgbouncer::PgBouncer;
 use crate::{
     asking::{ask, sides},
     pair::{Pair, assert_only, of_kind},
+    pgbouncer::PgBouncer,
     postgres::{Database, Server, tls},
 };
 
@@ -377,11 +375,8 @@ async fn a_setting_of_another_role_in_the_database_warns() {
 /// A pair whose candidate is behind a PgBouncer, asked through it.
 async fn pooled(mode: &str, check: Check) -> CheckReport {
     let pair = Pair::new().await;
-    let Database { name, host, port, .. } = &pair.candidate;
-    Server::shared().execute("postgres", &format!("ALTER ROLE {name} PASSWORD 'of-no-worth'")).await;
-    let bouncer = PgBouncer::start(name, "of-no-worth", (host, *port), mode);
-    let uri = format!("postgresql://anybody:at-all@127.0.0.1:{}/{name}", bouncer.port);
-    ask(&check, &sides(pair.legacy.target(), without_tls(target(&uri)))).await
+    let bouncer = PgBouncer::before(&pair.candidate, mode).await;
+    ask(&check, &sides(pair.legacy.target(), bouncer.target())).await
 }
 
 #[tokio::test]

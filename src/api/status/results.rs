@@ -22,6 +22,35 @@ pub enum Verdict {
     Fail,
 }
 
+/// What is between the operator and a server, as far as it shows in what is measured there.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy, Default, JsonSchema)]
+pub enum Via {
+    /// Nothing that the server could see: statements are prepared, under limits of their session.
+    #[default]
+    Direct,
+    /// A proxy, a load balancer or NAT: each statement is in a transaction that brings its limits along.
+    Proxy,
+    /// A pooler, which hands connections on: each statement is prepared anew as well.
+    Pooler,
+}
+
+impl Via {
+    /// For people, as in "it was measured directly".
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Direct => "directly",
+            Self::Proxy => "by way of a proxy, a load balancer or NAT",
+            Self::Pooler => "by way of a pooler",
+        }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_direct(&self) -> bool {
+        *self == Self::Direct
+    }
+}
+
 /// The answer to a check, with its evidence.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -99,6 +128,10 @@ pub struct LoadResult {
     /// Whether legacy and candidate felt the same noise; only of a duet, and only where it could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_shared: Option<bool>,
+    /// What is between the load and its servers; of several the one that asks the most of each statement, which is then the same on
+    /// all of them. `Direct` where it is left out.
+    #[serde(skip_serializing_if = "Via::is_direct")]
+    pub via: Via,
     /// Where the whole report is: a ConfigMap and its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,

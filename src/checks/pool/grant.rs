@@ -5,6 +5,7 @@
 //! asked of the server; Neon's is known from its documentation.
 
 use crate::{
+    api::Via,
     checks::{Asking, reading::Reading, trouble::Trouble},
     postgres::Target,
 };
@@ -43,7 +44,7 @@ pub(super) struct Seen {
     pub(super) sessions_of_others: i64,
     /// All sessions in this database, as the statistics count them.
     pub(super) backends: i64,
-    pub(super) is_direct: bool,
+    pub(super) via: Via,
     pub(super) is_neon_pooler: bool,
 }
 
@@ -74,7 +75,7 @@ pub(super) async fn look(asking: &Asking<'_>, target: &Target) -> Result<Seen, T
         sessions: needed(5)?,
         sessions_of_others: needed(6)?,
         backends: needed(7)?,
-        is_direct: facts.is_direct,
+        via: facts.via,
         is_neon_pooler: is_neon_pooler(&target.uri.endpoint().host),
     };
     reading.end().await;
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     fn seen() -> Seen {
-        Seen { max_connections: 100, reserved: 3, is_direct: true, ..Seen::default() }
+        Seen { max_connections: 100, reserved: 3, ..Seen::default() }
     }
 
     #[test]

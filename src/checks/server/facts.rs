@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio_postgres::types::Type;
 
 use super::{
-    pooling::{Pooling, Witness},
+    pooling::{self, Pooling},
     settings,
 };
 use crate::{
@@ -103,10 +103,10 @@ pub(super) async fn read(asking: &Asking<'_>, target: &Target, side: &str) -> Re
 }
 
 async fn ask(asking: &Asking<'_>, target: &Target) -> Result<Facts, Trouble> {
-    let witness = Witness::begin(asking, target).await?;
+    let witness = pooling::witness(asking, target).await?;
     let reading = Reading::begin(asking, target, BYTE_BUDGET).await?;
     let pooling = match witness {
-        Some(witness) => witness.observe(&reading).await?,
+        Some(witness) => pooling::observe(witness, &reading).await?,
         None => Pooling::Direct,
     };
     let known: Vec<&str> = settings::names().collect();

@@ -72,6 +72,27 @@ fn whatever_is_worse_than_the_baseline_is_named_and_no_more_than_a_warning() {
 }
 
 #[test]
+fn what_is_between_is_not_held_against_the_candidate() {
+    let baseline = measured(1_000, 12_000, 80_000);
+    let slower = LoadResult { via: Via::Pooler, ..measured(1_500, 19_000, 99_000) };
+    let beside = beside_baseline(slower.clone(), Some(&baseline));
+    assert_eq!(beside.verdict, Verdict::Pass, "{}", beside.message);
+    let told = "measured by way of a pooler / directly, which takes a time of its own, so the latencies are not compared";
+    assert!(
+        beside.message.contains("p50 1.50 ms / 1.00 ms") && beside.message.ends_with(told),
+        "{}",
+        beside.message
+    );
+    let failing = LoadResult { errors: 11, ..slower.clone() };
+    assert_eq!(beside_baseline(failing, Some(&baseline)).verdict, Verdict::Warn, "failures are");
+    let broken = LoadResult { via: Via::Pooler, ..measured(3_000, 0, 0) };
+    let told = beside_broken_limits(&broken, LIMITS, Some(&baseline));
+    assert_eq!(told, "; the baseline on legacy had p50 1.00 ms, measured directly");
+    let alike = LoadResult { via: Via::Pooler, ..baseline };
+    assert_eq!(beside_baseline(slower, Some(&alike)).verdict, Verdict::Warn, "both had it");
+}
+
+#[test]
 fn a_verdict_that_is_no_pass_stays_what_it_is() {
     for verdict in [Verdict::Fail, Verdict::Error, Verdict::Inconclusive] {
         let load = LoadResult { verdict, message: "why".to_owned(), ..measured(9, 9, 9) };

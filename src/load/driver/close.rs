@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::NotRun;
+use crate::api::Via;
 use crate::load::{
     LoadSpec,
     duet::HALVES_PER_SECOND,
@@ -59,6 +60,7 @@ impl Over<'_> {
             longest_lag: self.pacer.longest_lag(),
             statements: measured + self.run.books().warm,
             processes: 1,
+            via: Via::Direct,
         })
     }
 

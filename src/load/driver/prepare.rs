@@ -1,4 +1,4 @@
-//! What must be ready before the first arrival is due: connections with every statement prepared, and empty books.
+//! What must be ready before the first arrival is due: connections that are ready for every statement, and empty books.
 //!
 //! Decides whose fault it is when a side can't be made ready. Never sends an arrival.
 
@@ -6,11 +6,11 @@ use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 
 use super::{NotRun, OPENING, seconds, warm_up};
 use crate::{
-    api::Verdict,
+    api::{Verdict, Via},
     load::{
         LoadSpec,
         books::Books,
-        connection::{Connection, OpenError},
+        connection::{Connection, OpenError, Terms},
         duet::Arm,
         model::SharedModel,
         timeline::Timeline,
@@ -20,6 +20,8 @@ use crate::{
 
 /// What must be ready before the first arrival is due.
 pub(super) struct Prepared {
+    /// Of all connections, also of those that are opened again.
+    pub(super) terms: Terms,
     /// By lane.
     pub(super) connections: Vec<Vec<Connection>>,
     pub(super) books: Books,
@@ -31,7 +33,9 @@ impl Prepared {
         spec: &LoadSpec,
         sides: &[(Arm, &Target)],
         model: &SharedModel,
+        via: Via,
     ) -> Result<Self, NotRun> {
+        let terms = Terms::new(model, spec.statement_timeout, via);
         let warm_up = warm_up(spec, sides);
         let bug = |_| NotRun::error("the books could not be set up; this is a bug of cutover");
         let names: Vec<_> = model.classes.iter().map(|class| class.name.clone()).collect();
@@ -40,19 +44,23 @@ impl Prepared {
         let timeline = timeline.map_err(|error| NotRun::error(error.to_string()))?;
         let books = Books::new(sides.len(), seconds(warm_up)).map_err(bug)?;
         let open = sides.iter().map(|(arm, target)| async move {
-            let opened = open_all(spec, target, model).await;
+            let opened = open_all(spec, target, model, terms).await;
             opened.map_err(|not_run| about(sides, *arm, not_run.verdict, &not_run.message))
         });
-        Ok(Self { connections: try_join_all(open).await?, books, timeline })
+        Ok(Self { terms, connections: try_join_all(open).await?, books, timeline })
     }
 }
 
-async fn open_all(spec: &LoadSpec, target: &Target, model: &SharedModel) -> Result<Vec<Connection>, NotRun> {
+async fn open_all(
+    spec: &LoadSpec,
+    target: &Target,
+    model: &SharedModel,
+    terms: Terms,
+) -> Result<Vec<Connection>, NotRun> {
     let wanted = spec.own_connections();
     let mut opened = Vec::with_capacity(wanted);
-    let mut opening = stream::iter(0..wanted)
-        .map(|_| Connection::open(target, model, spec.statement_timeout))
-        .buffer_unordered(OPENING);
+    let mut opening =
+        stream::iter(0..wanted).map(|_| Connection::open(target, model, terms)).buffer_unordered(OPENING);
     loop {
         match opening.try_next().await {
             Ok(Some(connection)) => opened.push(connection),

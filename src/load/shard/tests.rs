@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::api::Via;
 use crate::load::{
     LoadSpec,
     duet::{Arm, Ended, HALVES_PER_SECOND, Recording},
@@ -38,6 +39,7 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
         longest_lag: Duration::from_micros(80),
         statements: u64::from(seconds) * 80,
         processes: 1,
+        via: Via::Direct,
     }
 }
 
@@ -124,18 +126,20 @@ fn of_several_reasons_the_one_counts_that_says_least_about_the_candidate_in_what
 }
 
 #[test]
-fn what_was_skipped_adds_up_and_the_worst_generator_counts() {
+fn what_was_skipped_adds_up_and_the_worst_of_them_counts() {
     let mut worse = part(60, 400, 1);
     worse.lanes[1].scheduled += 5;
     worse.lanes[1].skipped = 5;
     (worse.elapsed, worse.busy_permille) = (worse.elapsed + Duration::from_secs(1), 900);
     worse.longest_lag = Duration::from_secs(3);
+    worse.via = Via::Proxy;
     let (elapsed, mut other) = (worse.elapsed, part(60, 400, 0));
     other.lanes[1].scheduled += 2;
     other.lanes[1].skipped = 2;
     let all = merge(&[written(other, 0, 2), written(worse, 1, 2)], SEED, None).unwrap();
     assert_eq!(all.lanes[1].skipped, 7);
     assert_eq!((all.elapsed, all.busy_permille, all.longest_lag), (elapsed, 900, Duration::from_secs(3)));
+    assert_eq!(all.via, Via::Proxy);
 }
 
 #[test]

@@ -8,9 +8,17 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use cutover::{
+    api::TlsMode,
+    postgres::{ConnectionUri, Roles, Target},
+};
+
+use crate::postgres::{Database, Server, tls};
+
 /// Ends with its owner.
 pub struct PgBouncer {
-    pub port: u16,
+    database: String,
+    port: u16,
     process: Child,
 }
 
@@ -22,10 +30,12 @@ impl Drop for PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one that logs in to `database` as the role of that name, whoever asks.
-    pub fn start(database: &str, password: &str, server: (&str, u16), mode: &str) -> Self {
+    /// Starts one that logs in to `database` as its owner, whoever asks. The owner has another password then.
+    pub async fn before(database: &Database<'_>, mode: &str) -> Self {
+        let password = "of-no-worth";
+        let Database { name: database, host, port: server_port, .. } = database;
+        Server::shared().execute("postgres", &format!("ALTER ROLE {database} PASSWORD '{password}'")).await;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (host, server_port) = server;
         let configuration = format!(
             "[databases]\n\
              {database} = host={host} port={server_port} dbname={database} user={database} password={password}\n\
@@ -51,8 +61,15 @@ impl PgBouncer {
         let is_up = lines.any(|line| line.contains("process up"));
         // Keeps reading: a process whose pipe is closed would die of what it says next.
         std::thread::spawn(move || lines.for_each(drop));
-        let bouncer = Self { port, process };
+        let bouncer = Self { database: database.clone(), port, process };
         assert!(is_up, "pgbouncer does not start; its configuration is {}", file.display());
         bouncer
+    }
+
+    /// The database, by way of it.
+    pub fn target(&self) -> Target {
+        let uri = format!("postgresql://anybody:at-all@127.0.0.1:{}/{}", self.port, self.database);
+        let uri = ConnectionUri::parse(&uri).unwrap();
+        Target { uri, tls: tls(TlsMode::Disable), ca_pem: None, roles: Roles::Ordinary }
     }
 }
