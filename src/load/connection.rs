@@ -184,12 +184,6 @@ async fn get_ready(session: Session, model: &SharedModel, mut terms: Terms) -> R
     Ok(Ready { wire, model: model.clone(), prepared, terms })
 }
 
-async fn say(wire: &mut Wire, text: &str) -> Result<(), Fault> {
-    wire.put_text(text)?;
-    wire.finish(false).await?;
-    Ok(())
-}
-
 impl Ready {
     /// Carries the steps of a class out, up to the first that fails.
     async fn run(&mut self, call: &Call) -> Result<(), Failure> {
@@ -223,6 +217,10 @@ impl Terms {
                 idle_in_transaction_timeout: statement_timeout,
             },
         }
+    }
+
+    pub(super) fn via(&self) -> Via {
+        self.via
     }
 
     /// How long a prepared statement lasts.
@@ -274,8 +272,8 @@ struct Running<'a> {
 impl Running<'_> {
     async fn step(&mut self, step: &Step, prepared: Option<&Prepared>) -> Result<(), Failure> {
         match (step, prepared) {
-            (Step::Begin, _) => say(self.wire, &self.terms.opening(self.class).join("; ")).await?,
-            (Step::Commit, _) => say(self.wire, "COMMIT").await?,
+            (Step::Begin, _) => self.say(&self.terms.opening(self.class).join("; ")).await?,
+            (Step::Commit, _) => self.say("COMMIT").await?,
             (Step::Set { slot, expression, .. }, _) => {
                 if let Some(frame) = &mut self.frame {
                     frame
@@ -308,10 +306,16 @@ impl Running<'_> {
         Ok(())
     }
 
+    async fn say(&mut self, text: &str) -> Result<(), Fault> {
+        self.wire.put_text(text)?;
+        self.wire.finish(false).await?;
+        Ok(())
+    }
+
     /// After a failure. If that fails, too, the transaction stays open, and the connection is of no more use.
     async fn roll_back(&mut self) {
         if self.wire.is_in_transaction() {
-            let _ = say(self.wire, "ROLLBACK").await;
+            let _ = self.say("ROLLBACK").await;
         }
     }
 }

@@ -92,8 +92,7 @@ pub(super) async fn drive(
             message: format!("ended before it began, to leave the servers to the application: {why}"),
         }),
     };
-    let taken = carry_out(spec, &sides, model, prepared, guard, told).await?;
-    Ok(Taken { via, ..taken })
+    carry_out(spec, &sides, model, prepared, guard, told).await
 }
 
 async fn get_ready(
@@ -159,7 +158,8 @@ async fn carry_out(
         deadline: end + DRAIN,
         last_us: AtomicU64::new(0),
     });
-    let (queues, lanes) = lanes(spec, sides, &model, prepared.terms, &run);
+    let terms = prepared.terms;
+    let (queues, lanes) = lanes(spec, sides, &model, terms, &run);
     let pacer = Pacer::start(plan(spec, model.clone(), warm_up, start, queues)).map_err(|_| {
         NotRun::error(
             "the load generator's timer could not be set up; see how many files the process may open",
@@ -184,7 +184,8 @@ async fn carry_out(
     };
     let overseen = overseer.oversee(&mut workers, guard).await;
     let cpu = processor::time().saturating_sub(cpu);
-    let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares: model.shares(), cpu };
+    let (shares, via) = (model.shares(), terms.via());
+    let over = Over { spec, run: &run, pacer: &pacer, lanes: &lanes, shares, cpu, via };
     over.close(overseen).await
 }
 

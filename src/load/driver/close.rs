@@ -28,6 +28,8 @@ pub(super) struct Over<'a> {
     pub(super) shares: Vec<f64>,
     /// Processor time that it took.
     pub(super) cpu: Duration,
+    /// What all connections were taken to go by way of.
+    pub(super) via: Via,
 }
 
 impl Over<'_> {
@@ -60,7 +62,7 @@ impl Over<'_> {
             longest_lag: self.pacer.longest_lag(),
             statements: measured + self.run.books().warm,
             processes: 1,
-            via: Via::Direct,
+            via: self.via,
         })
     }
 
