@@ -66,10 +66,14 @@ impl PgBouncer {
         bouncer
     }
 
+    /// Of the database, by way of it, which knows no TLS.
+    pub fn uri(&self) -> String {
+        format!("postgresql://anybody:at-all@127.0.0.1:{}/{}?sslmode=disable", self.port, self.database)
+    }
+
     /// The database, by way of it.
     pub fn target(&self) -> Target {
-        let uri = format!("postgresql://anybody:at-all@127.0.0.1:{}/{}", self.port, self.database);
-        let uri = ConnectionUri::parse(&uri).unwrap();
+        let uri = ConnectionUri::parse(&self.uri()).unwrap();
         Target { uri, tls: tls(TlsMode::Disable), ca_pem: None, roles: Roles::Ordinary }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::postgres::{Database, Server, assert_shows_no_secret};
+use crate::{
+    pgbouncer::PgBouncer,
+    postgres::{Database, Server, assert_shows_no_secret},
+};
 
 fn traffic(name: &str, yaml: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
@@ -23,9 +26,13 @@ fn one_statement(name: &str, sql: &str) -> PathBuf {
 
 /// Runs it to its end, without holding up the test's other tasks.
 async fn tune(database: &Database<'_>, traffic: PathBuf, arguments: &[&str]) -> (i32, Value, String) {
+    tune_at(database.uri().trim(), traffic, arguments).await
+}
+
+async fn tune_at(uri: &str, traffic: PathBuf, arguments: &[&str]) -> (i32, Value, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(["tune", "pool", "-o", "json", "--traffic"]).arg(&traffic).args(arguments);
-    command.env("CUTOVER_URI", database.uri().trim());
+    command.env("CUTOVER_URI", uri);
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let _ = std::fs::remove_file(traffic);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -73,6 +80,23 @@ async fn no_more_connections_are_opened_than_the_server_can_spare() {
     let (code, _, told) = tune(&database, short(), &["--sizes", "8", "--duration", "1s"]).await;
     assert_eq!(code, 2);
     assert!(told.contains("3 connections to spare"), "{told}");
+}
+
+#[tokio::test]
+async fn what_is_between_is_measured_too_and_said() {
+    let database = Server::shared().database().await;
+    let notes = |outcome: &Value| outcome["notes"].as_array().map(Vec::len).unwrap_or_default();
+    let arguments = ["--sizes", "1", "--duration", "1s"];
+    let (_, outcome, told) = tune(&database, one_statement("direct", "SELECT 1"), &arguments).await;
+    assert!(notes(&outcome) == 0 && outcome["sizes"][0]["p99Us"].is_i64(), "{outcome} {told}");
+    let bouncer = PgBouncer::before(&database, "transaction").await;
+    let (_, outcome, told) = tune_at(&bouncer.uri(), one_statement("pooled", "SELECT 1"), &arguments).await;
+    assert!(outcome["sizes"][0]["p99Us"].is_i64(), "{outcome} {told}");
+    let note = outcome["notes"][0].as_str().unwrap_or_default();
+    assert!(
+        notes(&outcome) == 1 && note.starts_with("a pooler is between: what is measured is its pool, too"),
+        "{outcome}"
+    );
 }
 
 #[tokio::test]

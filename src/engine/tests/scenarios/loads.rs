@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{LoadInProgress, LoadResult, StageRecord},
+    api::{LoadInProgress, LoadResult, StageRecord, Via},
     engine::AttemptId,
 };
 
@@ -274,6 +274,16 @@ fn a_limit_that_legacy_does_not_keep_is_told_before_any_load() {
     assert!(reasons.iter().any(|reason| reason == reasons::LIMIT_BELOW_BASELINE), "{reasons:?}");
     world.run_until(Phase::Completed);
     assert_eq!(world.condition("LimitBelowBaseline"), None, "it is over");
+}
+
+#[test]
+fn a_limit_that_legacy_does_not_keep_is_told_with_what_is_between() {
+    let mut world = limited(61_000);
+    let pooled = LoadResult { via: Via::Pooler, ..latency(1_000, 61_000, 70_000) };
+    world.measured.insert(AttemptScope::Baseline, pooled);
+    world.run_until_stage("a", StagePhase::Checking);
+    let told = told(&world, "LimitBelowBaseline");
+    assert!(told.ends_with("and legacy itself had 61.0 ms (by way of a pooler)"), "{told}");
 }
 
 #[test]
