@@ -2,7 +2,9 @@
 //!
 //! The schedule is fixed before anything is sent, and knows nothing of the server: arrivals that a slow server holds up
 //! stay due when they were due. The same seed gives the same schedule. It is an iterator, so that an hour at 20,000
-//! a second takes no memory. Pure: never looks at a clock.
+//! a second takes no memory. Where two servers are compared, each call of a class that only reads comes twice, one after the
+//! other of its class: both servers are to be asked the same (common random numbers: Law, Simulation Modeling and Analysis,
+//! chapter 11), or what one of them happened to be asked would look like a difference between them. Pure: never looks at a clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,19 +42,35 @@ pub(super) struct Call {
 pub(super) struct Calls {
     model: Arc<Model>,
     rng: ChaCha8Rng,
-    /// Of each class so far.
+    /// Of each class so far, each once.
     counts: Vec<i64>,
+    /// Of each class the call that comes once more, and after that another one.
+    twins: Vec<Option<Call>>,
+    is_twice: bool,
 }
 
 impl Calls {
     pub(super) fn new(model: Arc<Model>, rng: ChaCha8Rng) -> Self {
-        Self { counts: vec![0; model.classes.len()], model, rng }
+        let classes = model.classes.len();
+        Self { counts: vec![0; classes], twins: vec![None; classes], is_twice: false, model, rng }
     }
 
     pub(super) fn draw(&mut self) -> Call {
         let class = self.model.class_at(self.rng.random_range(0..self.model.total()));
-        let count = self.counts[class];
+        // Drawn in any case, so that moments and classes are the same whether calls come twice or not.
+        let drawn = self.draw_of(class);
+        if let Some(twin) = self.twins[class].take() {
+            return twin;
+        }
         self.counts[class] += 1;
+        if self.is_twice && self.model.classes[class].read_only {
+            self.twins[class] = Some(drawn.clone());
+        }
+        drawn
+    }
+
+    fn draw_of(&mut self, class: usize) -> Call {
+        let count = self.counts[class];
         let samplers = &self.model.classes[class].samplers;
         let parameters =
             samplers.iter().map(|sampler| sampler.draw(&mut self.rng, count, &self.model.keys)).collect();
@@ -83,6 +101,17 @@ impl Schedule {
             cursor: Cursor::new(course.clone()),
             due: 0.0,
         }
+    }
+
+    /// Each call of a class that only reads comes twice, for either of two servers; moments and classes stay. What writes does not:
+    /// where one server replicates the other the same row would be written twice there.
+    pub(super) fn twice(mut self) -> Self {
+        self.calls.is_twice = true;
+        self
+    }
+
+    pub(super) fn classes(&self) -> usize {
+        self.calls.counts.len()
     }
 
     /// When the next arrival is due.

@@ -129,7 +129,8 @@ fn is_read_only(access: &Access) -> bool {
 /// What the candidate is held against.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
 pub enum LoadMode {
-    /// Legacy, which answers the same schedule at the same time: each arrival goes to one of the two by chance.
+    /// Legacy, which answers the same schedule at the same time: arrivals of a class go to either of the two in turns, and chance
+    /// says which comes first of each two.
     #[default]
     Duet,
     /// Absolute limits alone, one of latency among them; legacy gets no load. A candidate that is slower than legacy passes

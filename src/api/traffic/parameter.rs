@@ -12,7 +12,7 @@ pub struct Parameter {
     /// A whole number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub int: Option<IntegerParameter>,
-    /// A whole number that is another one at each arrival.
+    /// A whole number that is another one at each arrival; in a duet, of a class that only reads, at each two, one for either server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<SequenceParameter>,
     /// One of a list, each as likely as the other.

@@ -10,7 +10,7 @@ fn look(verdict: LookVerdict, shared: bool, seconds: u32) -> Look {
         reason: "the look's reason".to_owned(),
         seconds,
         comparisons: vec![],
-        noise: Noise { correlation: Some([correlation; 2]) },
+        noise: Noise { correlation: Some([correlation; 2]), ..Noise::default() },
         is_worse_as_a_whole: false,
     }
 }

@@ -5,7 +5,7 @@
 //! proofs of one thing. Decides the length of blocks; never decides what is measured in them.
 
 use super::{
-    evidence::{Block, Percentile},
+    evidence::{Block, Pair, Percentile},
     number,
 };
 
@@ -17,6 +17,8 @@ pub(super) const MIN_BLOCKS: usize = 12;
 const INDEPENDENT: f64 = 1.5;
 /// Correlation between the arms from which their noise is shared.
 const SHARED: f64 = 0.6;
+/// The same of a second and the next: from there what moves both lasts, as noise does. What both are asked comes anew with every call.
+const LASTING: f64 = 0.3;
 /// Blocks where the noise is not shared: where it looks white, and where it drifts.
 const UNSHARED_WHITE: usize = 5;
 const UNSHARED_DRIFTING: usize = 10;
@@ -28,20 +30,29 @@ const CLAMP: f64 = std::f64::consts::LN_10;
 pub struct Noise {
     /// Between the arms' logarithms of p50 and of p95; `None` with too few seconds.
     pub correlation: Option<[f64; 2]>,
+    /// Between one arm's and the other's in the next second, either way round.
+    pub next: Option<[f64; 2]>,
+    /// The longer autocorrelation time of the ratios of p50 and p95, in seconds.
+    pub drift: f64,
 }
 
 impl Noise {
     pub(super) fn of(seconds: &[Block]) -> Self {
-        let correlations =
-            [Percentile::P50, Percentile::P95].map(|percentile| correlation(seconds, percentile));
-        let [p50, p95] = correlations;
-        Self { correlation: p50.zip(p95).map(|(p50, p95)| [p50, p95]) }
+        let both = |of: fn(&[Block], Percentile) -> Option<f64>| {
+            let [p50, p95] = [Percentile::P50, Percentile::P95].map(|percentile| of(seconds, percentile));
+            p50.zip(p95).map(|(p50, p95)| [p50, p95])
+        };
+        let [p50, p95, _] = autocorrelation(seconds);
+        Self { correlation: both(correlation), next: both(correlation_with_next), drift: p50.max(p95) }
     }
 
-    /// Whether both arms feel the same noise, as far as that can be told.
+    /// Whether both arms feel the same noise, as far as that can be told. Both move alike by what they are asked, too: that is no noise
+    /// that lasts, and hides none of one arm alone as long as the difference between them does not drift.
     #[must_use]
     pub fn is_shared(&self) -> Option<bool> {
-        self.correlation.map(|[p50, p95]| p50.min(p95) >= SHARED)
+        let reaches = |correlation: [f64; 2], least: f64| correlation.iter().all(|of| *of >= least);
+        let lasts = self.next.is_some_and(|next| reaches(next, LASTING));
+        Some(reaches(self.correlation?, SHARED) && (lasts || self.drift < INDEPENDENT))
     }
 
     /// The length of blocks for differences of that autocorrelation time; `None` where 20 s are too short. Longer
@@ -99,9 +110,22 @@ pub(super) fn integrated_time(series: &[f64]) -> f64 {
     time.max(1.0)
 }
 
-/// Pearson's, over the seconds in which both arms answered.
+/// Over the seconds in which both arms answered.
 fn correlation(seconds: &[Block], percentile: Percentile) -> Option<f64> {
-    let pairs = seconds.iter().map(|block| block[percentile.index()]);
+    pearson(seconds.iter().map(|block| block[percentile.index()]))
+}
+
+/// Between a second of one arm and the next of the other.
+fn correlation_with_next(seconds: &[Block], percentile: Percentile) -> Option<f64> {
+    let pairs = seconds.windows(2).flat_map(|two| {
+        let [one, next] = [two[0][percentile.index()], two[1][percentile.index()]];
+        [(one.legacy, next.candidate), (next.legacy, one.candidate)]
+    });
+    pearson(pairs.map(|(legacy, candidate)| Pair { legacy, candidate }))
+}
+
+/// Pearson's correlation.
+fn pearson(pairs: impl Iterator<Item = Pair>) -> Option<f64> {
     let pairs: Vec<_> = pairs.filter(|pair| pair.legacy.is_finite() && pair.candidate.is_finite()).collect();
     if pairs.len() < MIN_BLOCKS {
         return None;
@@ -149,7 +173,7 @@ mod tests {
     }
 
     fn noise(correlation: f64) -> Noise {
-        Noise { correlation: Some([correlation, correlation + 0.1]) }
+        Noise { correlation: Some([correlation, correlation + 0.1]), next: Some([0.4, 0.3]), drift: 9.0 }
     }
 
     #[test]
@@ -162,6 +186,26 @@ mod tests {
         assert_eq!(Noise::default().block_seconds(1.0, 500.0, 100.0), Some(5));
         assert_eq!((noise(0.7).is_shared(), noise(0.5).is_shared()), (Some(true), Some(false)));
         assert_eq!(Noise::default().is_shared(), None);
+    }
+
+    #[test]
+    fn what_moves_both_for_a_second_only_is_no_noise_that_they_share_unless_they_differ_by_chance() {
+        let short = Noise { next: Some([0.4, 0.2]), ..noise(0.7) };
+        assert_eq!(short.is_shared(), Some(false));
+        assert_eq!(Noise { drift: 1.4, ..short }.is_shared(), Some(true));
+        assert_eq!(short.block_seconds(2.0, 500.0, 100.0), Some(10));
+    }
+
+    #[test]
+    fn noise_lasts_and_what_is_asked_does_not() {
+        let (noise, asked) = (drifting(0.8, 120), drifting(0.0, 120));
+        for (both, lasts) in [(noise, true), (asked, false)] {
+            let pair = |level: &f64| Pair { legacy: *level, candidate: *level };
+            let seconds: Vec<Block> = both.iter().map(|level| [pair(level); 3]).collect();
+            let found = Noise::of(&seconds);
+            let [p50, _] = found.next.unwrap();
+            assert!(found.correlation.unwrap()[0] > 0.999 && (p50 > LASTING) == lasts, "{found:?}");
+        }
     }
 
     #[test]

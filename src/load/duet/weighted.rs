@@ -1,7 +1,7 @@
 //! The percentiles of a block, with as little of chance in them as can be.
 //!
-//! Two things spread a ratio of percentiles that are no fault of the servers. A coin decides how many of the slow
-//! statements each arm gets: so every class counts in both arms as often as in both together (post-stratification).
+//! Two things spread a ratio of percentiles that are no fault of the servers. Chance decides how many of the slow
+//! statements each arm gets in a block: so every class counts in both arms as often as in both together (post-stratification).
 //! And one rank is one call: so the mean logarithm of a band around the rank stands for it. Where a class of
 //! updates makes the tail, the ratio of p95 in 1-s blocks spreads by 0.77 of what single ranks do. Never looks at
 //! time.
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_the_coin_gave_to_one_arm_more_often_makes_no_difference() {
+    fn a_class_that_one_arm_was_given_more_often_makes_no_difference() {
         let (fast, slow) = (vec![100_u16; 400], 1_000_u16);
         let block = percentiles([[fast.clone(), fast.clone()], [vec![slow; 15], vec![slow; 30]]]).unwrap();
         assert!(block.iter().all(|pair| pair.difference().abs() < 1e-12), "{block:?}");

@@ -214,7 +214,7 @@ fn how_to_read() -> Markup {
         ul {
             li { "Statements arrive on a schedule that does not wait for the servers, and latency counts from the scheduled moment. A server that stands still for two seconds is seen to." }
             li { "Nothing is dropped: scheduled = answered + failed + timed out + skipped, on each side. Skipped are those for which no connection was free until the end." }
-            li { "Where both sides are loaded, a coin decides for each arrival which side it goes to. What disturbs the machine disturbs both alike, and the comparison is of blocks of the same seconds." }
+            li { "Where both sides are loaded, arrivals of a class go to the sides in turns, and a coin decides which comes first of each two. What only reads is asked of both, with the same parameters. What disturbs the machine disturbs both alike, and the comparison is of blocks of the same seconds." }
             li { "Pass needs evidence that the candidate is not worse than its margin, Fail evidence that it is. Inconclusive is neither, and promotes nothing." }
             li { "Late is what the load generator itself was, in sending to that side. It is part of the latencies of that side, and of no comparison." }
             li { "A dash stands for a percentile that can't be told: it has too few samples beyond it, or so many statements failed that there is no latency at that place. What failed ranks as slower than every answer." }

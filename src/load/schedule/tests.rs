@@ -170,6 +170,16 @@ fn a_sequence_gives_each_arrival_of_its_class_the_next_value() {
 }
 
 #[test]
+fn for_two_servers_no_value_of_a_sequence_is_left_out() {
+    let calls = schedule(&traffic(&[(1, vec![sequence(1, 1)])]), 100, 1, 3).twice();
+    let values: Vec<_> = calls.map(|arrival| arrival.call.parameters).collect();
+    assert!(values.len() > 50);
+    for (pair, value) in values.chunks_exact(2).zip(1..) {
+        assert!(pair.iter().all(|parameters| parameters == &[Value::Int(value)]));
+    }
+}
+
+#[test]
 fn keys_are_drawn_alike_and_shared_by_those_who_sample_the_same() {
     let traffic = traffic(&[(1, vec![sample(10), sample(10), sample(20)])]);
     let mut model = Model::new(&traffic).unwrap();

@@ -106,6 +106,26 @@ fn noise_that_is_not_shared_is_inconclusive_and_seldom_fails() {
     assert!(rates.percent(rates.passed) > 95.0);
 }
 
+/// Both arms move alike then. That must not pass for noise that they share, or there are alarms and passes of what is their own.
+#[test]
+fn what_both_are_asked_does_not_hide_noise_that_is_not_shared() {
+    let asked = World { asked: 30.0, ..UNSHARED };
+    let a_third = World { asked: 9.0, private: 0.3, ..UNSHARED };
+    for (name, trials, world, most) in [
+        ("noise not shared, asked what differs", 1_000, asked, 4.5),
+        ("a third of that noise, asked what differs", 300, a_third, 2.0),
+    ] {
+        let rates = simulate(name, trials, world);
+        assert!(rates.percent(rates.failed) < most);
+        let shared = (0..100).filter(|seed| Simulated::new(world, *seed).noise_looks_shared(60)).count();
+        assert!(shared <= 5, "{shared} of 100");
+    }
+    // At the margin to pass.
+    let slower = World { slower: slower(1, 1.10).slower, ..asked };
+    let rates = simulate("noise not shared, asked what differs, p95 +10 %", 600, slower);
+    assert!(rates.percent(rates.passed) < 7.5);
+}
+
 #[test]
 fn exactly_at_the_margin_no_more_fail_than_was_granted() {
     let rates = simulate("p95 +5 %, no bias", 1_000, World { bias: 0.0, ..slower(1, 1.05) });

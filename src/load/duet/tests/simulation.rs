@@ -14,6 +14,7 @@ use super::super::{
     early,
     evidence::{Arm, Block, Calls, Evidence, Group, Pair},
     look::LookVerdict,
+    noise::Noise,
     rules::Rules,
 };
 
@@ -44,6 +45,8 @@ pub(super) struct World {
     pub(super) private: f64,
     /// Size of the candidate's lasting bias; 1 is as measured.
     pub(super) bias: f64,
+    /// Size of what moves both arms for what they are asked, the same and anew in each second; 1 is an arm's own error of sampling.
+    pub(super) asked: f64,
     /// How much slower the candidate is, by group and percentile, in logarithms.
     pub(super) slower: [[f64; 3]; GROUPS],
     /// From this second on.
@@ -59,6 +62,7 @@ pub(super) const ALIKE: World = World {
     shared: 1.0,
     private: 0.03,
     bias: 1.0,
+    asked: 0.0,
     slower: [[0.0; 3]; GROUPS],
     since: 0,
     failing: 0.0,
@@ -136,9 +140,14 @@ impl Simulated {
         let left = if group == 0 { LEFT_OF_ALL } else { LEFT_OF_CLASS };
         let block = [0, 1, 2].map(|percentile| {
             let sampling = SAMPLING[percentile] * left[percentile];
+            let mut asked = 0.0;
+            // Else nothing is drawn, so that what is drawn for the worlds without it stays.
+            if self.world.asked > 0.0 {
+                asked = self.world.asked * sampling / (expected / 500.0).sqrt() * self.random.normal();
+            }
             let mut log = |arm: usize| {
                 let size = super::super::evidence::float(calls[arm].ended) / 500.0;
-                6.0 + DRIFT[percentile] * noise[arm] + sampling / size.sqrt() * self.random.normal()
+                6.0 + DRIFT[percentile] * noise[arm] + asked + sampling / size.sqrt() * self.random.normal()
             };
             let (legacy, candidate) = (log(0), log(1));
             let slower = if is_slower { self.world.slower[group][percentile] } else { 0.0 };
@@ -158,6 +167,12 @@ impl Simulated {
             }
         }
         unreachable!("the last look is never Continue")
+    }
+
+    /// Whether its noise looks shared after so many seconds.
+    pub(super) fn noise_looks_shared(&mut self, seconds: usize) -> bool {
+        self.extend(seconds);
+        Noise::of(&self.blocks(Group::All, 1, 0, seconds)).is_shared() == Some(true)
     }
 
     /// When one of so many processes sees a gross fault, of whose part this is, if it does.
