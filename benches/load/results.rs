@@ -27,6 +27,10 @@ pub struct Line {
     /// Seconds until its verdict.
     pub duration_s: f64,
     pub verdict: Verdict,
+    /// Whether both sides were asked the same in what only reads; else a coin sent each call to one of them, as until
+    /// 2026-11-29. What the verdicts are worth is not the same.
+    #[serde(default)]
+    asked_alike: bool,
     seed: u64,
     noise_shared: Option<bool>,
     /// Candidate by legacy, of all statements: p50, p95, p99; 0 where too few blocks were independent to tell.
@@ -55,6 +59,7 @@ impl Line {
             asked_s,
             duration_s: report.duration_s,
             verdict: report.verdict,
+            asked_alike: true,
             seed: report.seed,
             noise_shared: report.noise_shared,
             ratios: ["p50", "p95", "p99"].map(ratio),
@@ -63,6 +68,11 @@ impl Line {
             load: machine::load(),
             why: (report.verdict != Verdict::Pass).then(|| report.message.clone()),
         }
+    }
+
+    /// What its verdict can be counted with.
+    fn group(&self) -> (&str, u32, bool) {
+        (&self.what, self.asked_s, self.asked_alike)
     }
 }
 
@@ -98,15 +108,15 @@ pub fn share(count: usize, all: usize) -> String {
     format!("{count} of {all}, {:.1} % [{low:.1}, {high:.1}]", 100.0 * hits / number(all))
 }
 
-/// For each thing that was done, for as long: the shares of the verdicts.
+/// For each thing that was done, for as long: the shares of the verdicts, and what the loads themselves measured when they ended,
+/// which a `Fail` that came early makes look worse than it is.
 pub fn summary(name: &str) {
     let lines = all(name);
-    let mut groups: Vec<_> = lines.iter().map(|line| (line.what.as_str(), line.asked_s)).collect();
+    let mut groups: Vec<_> = lines.iter().map(Line::group).collect();
     groups.sort_unstable();
     groups.dedup();
-    for (what, asked_s) in groups {
-        let of: Vec<_> =
-            lines.iter().filter(|line| (line.what.as_str(), line.asked_s) == (what, asked_s)).collect();
+    for group in groups {
+        let of: Vec<_> = lines.iter().filter(|line| line.group() == group).collect();
         let count = |verdict| share(of.iter().filter(|line| line.verdict == verdict).count(), of.len());
         let ratio = |at: usize| {
             let mut ratios: Vec<_> =
@@ -114,8 +124,10 @@ pub fn summary(name: &str) {
             ratios.sort_by(f64::total_cmp);
             ratios.get(ratios.len() / 2).map_or(f64::NAN, |median| 100.0 * (median - 1.0))
         };
+        let (what, asked_s, asked_alike) = group;
+        let dealt = if asked_alike { "" } else { " (each call by a coin)" };
         println!(
-            "{name} {what}, {asked_s} s: Fail {}; Pass {}; Inconclusive {}; median p50 {:+.1} %, p95 {:+.1} %, p99 {:+.1} %",
+            "{name} {what}{dealt}, {asked_s} s: Fail {}; Pass {}; Inconclusive {}; median p50 {:+.1} %, p95 {:+.1} %, p99 {:+.1} %",
             count(Verdict::Fail),
             count(Verdict::Pass),
             count(Verdict::Inconclusive),
