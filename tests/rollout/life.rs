@@ -13,7 +13,8 @@ async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on
         &[("Deployment", "reports"), ("StatefulSet", "workers"), ("DaemonSet", "writers")],
     )
     .await;
-    let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "2s", "connections": 2, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
+    // Long enough that a machine which is busy for some seconds does not make the generator late for half of it.
+    let load = json!({"mode": "Candidate", "traffic": "reads", "rate": 50, "duration": "10s", "connections": 2, "maxLatency": {"p50": "2s"}, "maxErrorPercent": "20"});
     let mut rollout = spec(&[
         with(
             stage("Deployment", "reports"),
@@ -27,7 +28,7 @@ async fn a_rollout_moves_every_kind_of_workload_and_the_application_really_is_on
         ),
         with(stage("DaemonSet", "writers"), json!({"dependsOn": ["workers"], "access": "ReadWrite"})),
     ]);
-    rollout["baseline"] = json!({"traffic": "reads", "rate": 50, "duration": "2s", "connections": 2});
+    rollout["baseline"] = json!({"traffic": "reads", "rate": 50, "duration": "10s", "connections": 2});
     shop.roll_out(rollout).await;
     let done = shop.until_phase(Phase::Completed).await;
 
