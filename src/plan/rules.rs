@@ -275,7 +275,8 @@ fn load_is_bounded(
 }
 
 /// Arrivals come by chance: fewer than this come in one load of fifty at most (two standard deviations of a Poisson count, which
-/// that of one side of a duet does not exceed; at fixed intervals it is far below, so this is cautious there). At fixed intervals on the candidate alone nothing is left to chance.
+/// that of one side of a duet does not exceed; at fixed intervals it is far below, so this is cautious there). At
+/// fixed intervals on the candidate alone nothing is left to chance.
 fn likely_least(load: &Load, arrivals: f64) -> f64 {
     let is_certain = load.mode == LoadMode::Candidate && load.arrivals == ArrivalProcess::Fixed;
     if is_certain { arrivals } else { arrivals - 2.0 * arrivals.sqrt() }

@@ -112,7 +112,7 @@ fn what_both_are_asked_does_not_hide_noise_that_is_not_shared() {
     let asked = World { asked: 30.0, ..UNSHARED };
     let a_third = World { asked: 9.0, private: 0.3, ..UNSHARED };
     for (name, trials, world, most) in [
-        ("noise not shared, asked what differs", 500, asked, 5.0),
+        ("noise not shared, asked what differs", 500, asked, 4.5),
         ("a third of that noise, asked what differs", 200, a_third, 2.0),
     ] {
         let rates = simulate(name, trials, world);
@@ -123,7 +123,7 @@ fn what_both_are_asked_does_not_hide_noise_that_is_not_shared() {
     // At the margin to pass.
     let slower = World { slower: slower(1, 1.10).slower, ..asked };
     let rates = simulate("noise not shared, asked what differs, p95 +10 %", 300, slower);
-    assert!(rates.percent(rates.passed) < 8.0);
+    assert!(rates.percent(rates.passed) < 7.5);
 }
 
 #[test]
