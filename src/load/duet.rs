@@ -6,13 +6,14 @@
 //! Every class of statements is judged by itself: one that lost its index hides in the percentiles of all. Pure:
 //! never looks at a clock, never sends anything, and never calls "no difference was found" a pass.
 
+mod bet;
 mod bucket;
 mod compare;
 mod decide;
-mod early;
 mod evidence;
 mod failures;
 mod figures;
+mod gross;
 mod look;
 mod noise;
 mod paired;

@@ -7,9 +7,10 @@
 
 use super::{
     HALVES_PER_SECOND,
+    bet::{self, Bet},
     compare::{self, Counted},
-    early::{self, Bet},
     evidence::{Arm, Evidence, Group, Percentile},
+    gross,
     look::{Comparison, Look, LookVerdict, Metric, Standing},
     noise::Noise,
     paired::{Paired, groups, pair},
@@ -31,7 +32,7 @@ pub fn decide(recording: &Recording, halves: u32, rules: &Rules) -> Look {
 /// is judged. Of several processes each sees a part of the schedule.
 #[must_use]
 pub fn gross_failures(recording: &Recording, seconds: u32, processes: u32) -> Option<String> {
-    early::gross_failures(recording, index(seconds), processes)
+    gross::more_failures(recording, index(seconds), processes)
 }
 
 /// Whether a server that is loaded alone failed plainly in the last of the first `seconds`, beyond the share of failures
@@ -44,14 +45,14 @@ pub fn gross_failures_alone(
     allowed: f64,
     processes: u32,
 ) -> Option<String> {
-    early::gross_failures_alone(recording, arm, index(seconds), allowed, processes)
+    gross::failures_alone(recording, arm, index(seconds), allowed, processes)
 }
 
 /// Whether the candidate is plainly worse in the last of the first `halves` half seconds, and how, as one of so many
 /// processes sees it in its part of the schedule. What takes more than the last seconds to tell takes all parts.
 #[must_use]
 pub fn gross_fault(recording: &Recording, halves: u32, processes: u32) -> Option<String> {
-    early::gross_fault(recording, index(halves), processes)
+    gross::fault(recording, index(halves), processes)
 }
 
 fn index(count: u32) -> usize {
@@ -100,7 +101,7 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
         standings: Vec::new(),
         whole: None,
     };
-    if let Some(fault) = early::gross_fault(evidence, index(halves), 1) {
+    if let Some(fault) = gross::fault(evidence, index(halves), 1) {
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Gross(fault));
         return judged;
     }
@@ -120,7 +121,7 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
         }
     }
     if matches!(judged.verdict, LookVerdict::Continue | LookVerdict::Inconclusive)
-        && let Some(bet) = early::betting(&judged.paired, rules)
+        && let Some(bet) = bet::worse(&judged.paired, rules)
     {
         (judged.verdict, judged.cause) = (LookVerdict::Fail, Cause::Bet(bet));
     }

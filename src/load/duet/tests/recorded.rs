@@ -18,7 +18,9 @@ const SHARES: [f64; 3] = [0.85, 0.10, 0.05];
 struct Servers {
     /// Calls a second, of both together.
     rate: f64,
-    /// By how much the candidate is slower, by class.
+    /// By how much both are slower.
+    both: f64,
+    /// By how much the candidate is slower than that, by class.
     slower: [f64; 3],
     /// The share of calls that fail: legacy's, the candidate's.
     failing: [f64; 2],
@@ -26,7 +28,7 @@ struct Servers {
     drift: f64,
 }
 
-const ALIKE: Servers = Servers { rate: 1_000.0, slower: [1.0; 3], failing: [0.0; 2], drift: 0.3 };
+const ALIKE: Servers = Servers { rate: 1_000.0, both: 1.0, slower: [1.0; 3], failing: [0.0; 2], drift: 0.3 };
 
 impl Servers {
     fn record(&self, seconds: u32) -> Recording {
@@ -40,7 +42,7 @@ impl Servers {
                 let class = class(&mut random);
                 let arm = if random.next().is_multiple_of(2) { Arm::Legacy } else { Arm::Candidate };
                 let is_candidate = arm == Arm::Candidate;
-                let slower = if is_candidate { self.slower[class] } else { 1.0 };
+                let slower = self.both * if is_candidate { self.slower[class] } else { 1.0 };
                 let ended = if uniform(&mut random) < self.failing[usize::from(is_candidate)] {
                     Ended::Failed
                 } else {
@@ -125,6 +127,21 @@ fn a_calm_warm_up_lets_four_seconds_be_enough_from_the_first_one_on() {
     recording.begin_after(&ALIKE.record(10));
     let look = decide(&recording, four, &rules());
     assert!(look.reason.ends_with("through the last 4 s"), "{}", look.reason);
+}
+
+/// Both are so much slower than before, and the candidate three times as slow as legacy then.
+fn gross_fault_where_both_slow_down(both: f64) -> Option<String> {
+    let mut recording = Servers { both, slower: [3.0; 3], ..ALIKE }.record(10);
+    recording.begin_after(&ALIKE.record(20));
+    let looks = (1..=10 * HALVES_PER_SECOND).map(|half| decide(&recording, half, &rules()));
+    looks.filter(|look| look.verdict == LookVerdict::Fail).map(|look| look.reason).next()
+}
+
+#[test]
+fn a_longer_queue_is_no_gross_fault_where_legacy_stands_in_one_too() {
+    assert_eq!(gross_fault_where_both_slow_down(10.0), None);
+    let slower = gross_fault_where_both_slow_down(2.0).expect("seen where legacy is only a little slower");
+    assert!(slower.starts_with("gross fault: p50 of the candidate was 3."), "{slower}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::ops::Range;
 use super::super::{
     HALVES_PER_SECOND,
     decide::judge,
-    early,
     evidence::{Arm, Block, Calls, Evidence, Group, Pair},
+    gross,
     look::LookVerdict,
     noise::Noise,
     rules::Rules,
@@ -180,7 +180,7 @@ impl Simulated {
         let halves = self.world.longest * HALVES_PER_SECOND;
         let is_gross = |half: &u32| {
             self.extend(half.div_ceil(HALVES_PER_SECOND) as usize);
-            early::gross_fault(self, *half as usize, processes).is_some()
+            gross::fault(self, *half as usize, processes).is_some()
         };
         let half = (1..=halves).find(is_gross)?;
         Some(half.div_ceil(HALVES_PER_SECOND))
