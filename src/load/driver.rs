@@ -128,8 +128,8 @@ fn refuse_writes_on_legacy(spec: &LoadSpec, model: &SharedModel, targets: &Targe
 }
 
 /// One server alone is measured from its first statement on: a cache that is cold is what the application will find.
-fn warm_up(spec: &LoadSpec, sides: &[(Arm, &Target)]) -> Duration {
-    if sides.len() > 1 { spec.warm_up } else { Duration::ZERO }
+pub(super) fn warm_up(spec: &LoadSpec, servers: usize) -> Duration {
+    if servers > 1 { spec.warm_up } else { Duration::ZERO }
 }
 
 /// Whole seconds, a part of one counted as one.
@@ -145,7 +145,7 @@ async fn carry_out(
     guard: impl Future<Output = GuardStop>,
     told: &mut (dyn FnMut(Standing) + Send),
 ) -> Result<Taken, NotRun> {
-    let warm_up = warm_up(spec, sides);
+    let warm_up = warm_up(spec, sides.len());
     let start = begin(spec)?;
     let end = start + warm_up + spec.longest();
     let run = Arc::new(Run {
@@ -189,7 +189,8 @@ async fn carry_out(
     over.close(overseen).await
 }
 
-/// The side whose own latency ends the load. In a duet the candidate is held against legacy, which ends it sooner.
+/// The side whose own latency ends the load. In a duet the candidate is held against legacy, whose gross faults end it sooner; where
+/// both stand in a queue, this does.
 fn serving(spec: &LoadSpec, arms: &[Arm]) -> Option<Arm> {
     [Arm::Legacy, spec.application_on].into_iter().find(|arm| arms.contains(arm))
 }

@@ -78,11 +78,12 @@ pub fn refuse_large(spec: &LoadSpec, load: &Load) -> Result<(), String> {
 
 /// Most bytes that one of `count` processes hands over of a load on so many servers; its calls come by chance.
 #[must_use]
-fn most_bytes(spec: &LoadSpec, servers: u64, count: u32) -> usize {
+fn most_bytes(spec: &LoadSpec, servers: usize, count: u32) -> usize {
     let classes = spec.traffic.statements.len() + spec.traffic.scripts.len();
-    let seconds = spec.longest().as_secs() + 1;
+    let seconds = driver::warm_up(spec, servers).as_secs() + spec.longest().as_secs() + 1;
     let calls = u64::from(spec.rate).saturating_mul(seconds) / u64::from(count.max(1));
-    let cells = seconds * u64::from(HALVES_PER_SECOND) * servers * u64::try_from(classes).unwrap_or(u64::MAX);
+    let of_a_half = u64::try_from(servers * classes).unwrap_or(u64::MAX);
+    let cells = seconds * u64::from(HALVES_PER_SECOND) * of_a_half;
     let bytes = calls.saturating_mul(CALL_BYTES) + cells.min(calls).saturating_mul(CELL_BYTES) + OTHER_BYTES;
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -178,6 +179,11 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
         return Err("the parts of the load are of different sides".to_owned());
     }
     all.recording.merge(part.recording).map_err(|error| error.to_string())?;
+    match (&mut all.warm_up, part.warm_up) {
+        (Some(all), Some(part)) => all.merge(part).map_err(|error| error.to_string())?,
+        (None, None) => {}
+        _ => return Err("the parts of the load are of different classes or lengths".to_owned()),
+    }
     for (lane, other) in all.lanes.iter_mut().zip(part.lanes) {
         lane.scheduled += other.scheduled;
         lane.skipped += other.skipped;
@@ -197,6 +203,9 @@ fn add(all: &mut Taken, part: Taken) -> Result<(), String> {
 /// The looks of a duet, half second by half second, to its end: all of it was measured, so a pass on the way to there is none yet.
 /// Parts that ended early are looked at up to there.
 fn look_again(all: &mut Taken, rules: &Rules) {
+    if let Some(warm_up) = &all.warm_up {
+        all.recording.begin_after(warm_up);
+    }
     let last = all.recording.seconds().min(u32::try_from(all.elapsed.as_secs()).unwrap_or(u32::MAX));
     for half in 1..=last * HALVES_PER_SECOND {
         let look = duet::decide(&all.recording, half, rules);

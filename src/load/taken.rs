@@ -81,6 +81,9 @@ pub(super) struct Taken {
     pub(super) lanes: Vec<LaneTaken>,
     /// Of each class in the arrivals, in the model's order.
     pub(super) shares: Vec<f64>,
+    /// Of the warm-up, where there was one.
+    pub(super) warm_up: Option<Recording>,
+    /// Since its end.
     pub(super) recording: Recording,
     /// The last look at a duet that was judged while it ran.
     #[serde(skip)]

@@ -139,9 +139,9 @@ impl Timeline {
         &self.measured
     }
 
-    /// What was recorded since the end of the warm-up.
-    pub(super) fn into_measured(self) -> Recording {
-        Arc::unwrap_or_clone(self.measured)
+    /// What was recorded of the warm-up, if there was one, and since its end.
+    pub(super) fn into_recordings(self) -> (Option<Recording>, Recording) {
+        (self.warm_up, Arc::unwrap_or_clone(self.measured))
     }
 }
 

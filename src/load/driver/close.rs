@@ -45,15 +45,17 @@ impl Over<'_> {
         if !lanes.iter().all(LaneTaken::is_conserved) {
             return Err(NotRun::error("the load lost count of its arrivals; this is a bug of cutover"));
         }
-        let warm_up = Duration::from_secs(warm_seconds.into());
-        let last = Duration::from_micros(self.run.last_us.load(Ordering::Relaxed)).saturating_sub(warm_up);
+        let warming = Duration::from_secs(warm_seconds.into());
+        let last = Duration::from_micros(self.run.last_us.load(Ordering::Relaxed)).saturating_sub(warming);
         let elapsed =
             if overseen.stop.is_none() { self.spec.longest() } else { last.min(self.spec.longest()) };
+        let (warm_up, recording) = overseen.timeline.into_recordings();
         let measured: u64 = lanes.iter().map(|lane| lane.tally.taken()).sum();
         Ok(Taken {
             lanes,
             shares: self.shares,
-            recording: overseen.timeline.into_measured(),
+            warm_up,
+            recording,
             look: overseen.look,
             stop: overseen.stop,
             elapsed,

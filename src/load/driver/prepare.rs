@@ -36,7 +36,7 @@ impl Prepared {
         via: Via,
     ) -> Result<Self, NotRun> {
         let terms = Terms::new(model, spec.statement_timeout, via);
-        let warm_up = warm_up(spec, sides);
+        let warm_up = warm_up(spec, sides.len());
         let bug = |_| NotRun::error("the books could not be set up; this is a bug of cutover");
         let names: Vec<_> = model.classes.iter().map(|class| class.name.clone()).collect();
         let arms = sides.iter().map(|(arm, _)| *arm).collect();

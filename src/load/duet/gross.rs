@@ -33,9 +33,9 @@ const WINDOWS: f64 = 5.0;
 const BEFORE_SECONDS: usize = 60;
 const STEADY: f64 = 0.2;
 const FAR_BEYOND: f64 = 6.0;
-/// Where legacy's own p50 has become this many times what it was, both stand in a queue that may be of any length: how much longer
-/// the candidate's is says nothing of its database.
-const LEGACY_TIMES: f64 = 3.0;
+/// Where legacy's own p50 has become this many times what it mostly was, both stand in a queue that may be of any length: that
+/// the candidate's is longer says nothing of its database, unless it is longer by more than legacy's has become.
+const QUEUE_TIMES: f64 = 3.0;
 
 const HALVES: usize = HALVES_PER_SECOND as usize;
 
@@ -106,52 +106,51 @@ fn steadily_failing(
 }
 
 fn slower(evidence: &impl Evidence, halves: usize, windows: &[usize], alpha: f64) -> Option<String> {
-    let differences = |range| evidence.halves(range).into_iter().map(Pair::difference).collect::<Vec<_>>();
     // At a low rate many a half second has no call on one side.
-    let recent = differences(halves.saturating_sub(2 * LONGEST * HALVES)..halves);
+    let recent = evidence.halves(halves.saturating_sub(2 * LONGEST * HALVES)..halves);
     let last = |seconds: &usize| recent.get(recent.len().checked_sub(seconds * HALVES)?..);
-    let slow: Vec<_> = windows.iter().filter_map(last).filter(|last| is_slow(last)).collect();
-    if slow.is_empty() || is_legacy_far(evidence, halves) {
-        return None;
-    }
-    slow.into_iter().map(by_second).find_map(|last| {
-        let (times, length) =
-            (gross_mean(&differences_before(evidence, halves, last.len()), &last, alpha)?.exp(), last.len());
+    windows.iter().filter_map(last).find_map(|last| {
+        let differences: Vec<_> = last.iter().map(|pair| pair.difference()).collect();
+        if !is_slow(&differences) {
+            return None;
+        }
+        let (by_second, length) = (by_second(&differences), last.len() / HALVES);
+        let mean = gross_mean(&differences_before(evidence, halves, length), &by_second, alpha)?;
+        if is_queue(evidence, halves, last, mean) {
+            return None;
+        }
+        let times = mean.exp();
         Some(format!(
             "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
         ))
     })
 }
 
-/// Whether legacy's own p50 is far above its median before; not where nothing before is known.
-fn is_legacy_far(evidence: &impl Evidence, halves: usize) -> bool {
-    let seconds = LATENCY_SECONDS[0];
-    let mut before: Vec<_> =
-        before(evidence, halves, seconds, evidence.warm_up()).iter().map(|pair| pair.legacy).collect();
-    let last = evidence.halves(halves.saturating_sub(seconds * HALVES)..halves);
-    let mean = last.iter().map(|pair| pair.legacy).sum::<f64>() / number(last.len());
-    before.sort_unstable_by(f64::total_cmp);
-    before.get(before.len() / 2).is_some_and(|median| mean - median > LEGACY_TIMES.ln())
+/// Whether both stand in a queue in these last half seconds, and the candidate is slower by no more than legacy has become. Held
+/// against the faster quarter of all that was before: a queue that lasts is not to be taken for what legacy does.
+fn is_queue(evidence: &impl Evidence, halves: usize, last: &[Pair], difference: f64) -> bool {
+    let end = halves.saturating_sub(last.len() + CALM_GAP * HALVES);
+    let before = [evidence.warm_up(), &evidence.halves(0..end)].concat();
+    let quantile = |pairs: &[Pair], parts: usize| {
+        let mut legacy: Vec<_> = pairs.iter().map(|pair| pair.legacy).collect();
+        legacy.sort_unstable_by(f64::total_cmp);
+        legacy.get(legacy.len() / parts).copied()
+    };
+    let rise = quantile(last, 2).zip(quantile(&before, 4)).map(|(now, before)| now - before);
+    rise.is_some_and(|rise| rise > QUEUE_TIMES.ln() && difference <= rise)
 }
 
-/// For the first window the warm-up counts, too: the others do without, and must not be hindered by its noise.
+/// The seconds before a window of that length, at that moment; not those shortly before it, in which what it shows may have
+/// begun. For the first window the warm-up counts, too: the others do without, and must not be hindered by its noise.
 fn differences_before(evidence: &impl Evidence, halves: usize, seconds: usize) -> Vec<f64> {
-    let warm_up = if seconds == LATENCY_SECONDS[0] { evidence.warm_up() } else { &[] };
-    let before = before(evidence, halves, seconds, warm_up);
-    by_second(&before.into_iter().map(Pair::difference).collect::<Vec<_>>())
-}
-
-/// The half seconds before a window of that length, at that moment; not those shortly before it, in which what it shows may have
-/// begun.
-fn before(evidence: &impl Evidence, halves: usize, seconds: usize, warm_up: &[Pair]) -> Vec<Pair> {
     let is_first = seconds == LATENCY_SECONDS[0];
     let back = HALVES * if is_first { seconds + CALM_GAP } else { LONGEST };
-    let end = halves.saturating_sub(back);
-    let measured = evidence.halves(end.saturating_sub(BEFORE_SECONDS * HALVES)..end);
+    let (end, longest) = (halves.saturating_sub(back), BEFORE_SECONDS * HALVES);
+    let measured = evidence.halves(end.saturating_sub(longest)..end);
+    let warm_up = if is_first { evidence.warm_up() } else { &[] };
     let warm_up = &warm_up[..warm_up.len().saturating_sub(back.saturating_sub(halves))];
-    let wanted = (BEFORE_SECONDS * HALVES).saturating_sub(measured.len());
-    let warm_up = &warm_up[warm_up.len().saturating_sub(wanted)..];
-    [warm_up, &measured].concat()
+    let warm_up = &warm_up[warm_up.len().saturating_sub(longest.saturating_sub(end))..];
+    by_second(&warm_up.iter().chain(&measured).map(|pair| pair.difference()).collect::<Vec<_>>())
 }
 
 /// Whether every second of it was, wherever it may begin.

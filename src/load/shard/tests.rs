@@ -7,8 +7,26 @@ use crate::load::{
     duet::{Arm, Ended, HALVES_PER_SECOND, Recording},
     fixtures,
     measure::{Outcome, Tally, Times},
+    outcome::outcome,
     taken::{LaneTaken, Stop},
 };
+
+/// The calls of a second are in both halves of it.
+fn half_of(second: u32, call: u64) -> u32 {
+    second * HALVES_PER_SECOND + u32::from(call % 2 == 1)
+}
+
+/// Forty calls a second of each side, in which the candidate took `candidate_us`, and legacy 400 µs.
+fn recorded(seconds: u32, candidate_us: u64) -> Recording {
+    let mut recording = Recording::new(vec!["read".to_owned()], seconds).unwrap();
+    for (second, call) in (0..seconds).flat_map(|second| (0..40).map(move |call| (second, call))) {
+        for (arm, us) in [(Arm::Legacy, 400), (Arm::Candidate, candidate_us)] {
+            let latency = Duration::from_micros(us + (call * 7 + u64::from(second) * 13) % 40);
+            recording.record(half_of(second, call), 0, arm, Ended::Answered(latency)).unwrap();
+        }
+    }
+    recording
+}
 
 /// What a process took down of `seconds` in which the candidate took `candidate_us`.
 fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
@@ -22,7 +40,7 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
             let times =
                 Times { latency, service: latency, lag: Duration::from_micros(20), is_drained: false };
             tally.record(Outcome::Ok, times, Duration::ZERO);
-            recording.record(second * HALVES_PER_SECOND, 0, arm, Ended::Answered(latency)).unwrap();
+            recording.record(half_of(second, call), 0, arm, Ended::Answered(latency)).unwrap();
         }
         LaneTaken { arm, scheduled: tally.taken(), skipped: 0, tally }
     };
@@ -30,6 +48,7 @@ fn part(seconds: u32, candidate_us: u64, number: u64) -> Taken {
     Taken {
         lanes,
         shares: vec![1.0],
+        warm_up: Some(recorded(10, 400)),
         recording,
         look: None,
         stop: None,
@@ -67,6 +86,37 @@ fn the_parts_are_judged_as_one_load() {
         let look = all.look.unwrap();
         assert_eq!(look.verdict, expected, "{}", look.reason);
     }
+}
+
+/// What the generator did itself gets from the books to the verdict.
+#[test]
+fn a_generator_that_was_late_for_one_side_or_had_no_time_passes_nothing() {
+    let load: Load =
+        serde_saphyr::from_str("{traffic: t, rate: 240, duration: 60s, connections: 2}").unwrap();
+    let spec = LoadSpec::from_load(&load, &fixtures::one_statement(), SEED).unwrap();
+    let parts: Vec<_> = (0..3).map(|number| written(part(60, 400, u64::from(number)), number, 3)).collect();
+    let all = merge(&parts, SEED, Some(&rules(60))).unwrap();
+    let concluded = |taken: &Taken| {
+        let outcome = outcome(&spec, taken);
+        (outcome.result.verdict, outcome.result.message)
+    };
+    assert_eq!(concluded(&all).0, Verdict::Pass, "{}", concluded(&all).1);
+    let mut late = all.clone();
+    (0..8_000).for_each(|_| late.lanes[1].tally.lag.record(Duration::from_micros(90)));
+    let busy = Taken { busy_permille: 900, ..all };
+    for (taken, part) in [(late, "by 90 µs for the candidate"), (busy, "busy for 90 % of the time")] {
+        let (verdict, message) = concluded(&taken);
+        assert_eq!(verdict, Verdict::Inconclusive, "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+/// A calm warm-up lets four seconds be enough.
+#[test]
+fn all_parts_together_are_held_against_their_warm_up() {
+    let parts: Vec<_> = (0..2).map(|number| written(part(60, 900, u64::from(number)), number, 2)).collect();
+    let look = merge(&parts, SEED, Some(&rules(60))).unwrap().look.unwrap();
+    assert_eq!((look.verdict, look.seconds), (LookVerdict::Fail, 4), "{}", look.reason);
 }
 
 #[test]
@@ -151,6 +201,10 @@ fn parts_that_do_not_belong_together_are_refused() {
     refused(&[], "no parts");
     refused(&[good(), b"{}".to_vec()], "index 1 handed over can't be read");
     refused(&[good(), written(part(59, 400, 0), 1, 2)], "different classes or lengths");
+    refused(
+        &[good(), written(Taken { warm_up: None, ..part(60, 400, 0) }, 1, 2)],
+        "different classes or lengths",
+    );
     let mut alone = part(60, 400, 0);
     alone.lanes.remove(0);
     refused(&[good(), written(alone, 1, 2)], "different sides");

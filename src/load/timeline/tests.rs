@@ -82,7 +82,7 @@ fn the_warm_up_is_kept_apart() {
     };
     assert_eq!(seen(timeline.warm_up().unwrap(), WARM_SECONDS), (2, 2));
     assert_eq!(seen(timeline.measured(), SECONDS), (3, 5));
-    assert_eq!(seen(&timeline.into_measured(), SECONDS), (3, 5));
+    assert_eq!(seen(&timeline.into_recordings().1, SECONDS), (3, 5));
 }
 
 #[test]

@@ -22,13 +22,16 @@ struct Servers {
     both: f64,
     /// By how much the candidate is slower than that, by class.
     slower: [f64; 3],
+    /// The second from which on they are.
+    since: u32,
     /// The share of calls that fail: legacy's, the candidate's.
     failing: [f64; 2],
     /// Common to both, from second to second.
     drift: f64,
 }
 
-const ALIKE: Servers = Servers { rate: 1_000.0, both: 1.0, slower: [1.0; 3], failing: [0.0; 2], drift: 0.3 };
+const ALIKE: Servers =
+    Servers { rate: 1_000.0, both: 1.0, slower: [1.0; 3], since: 0, failing: [0.0; 2], drift: 0.3 };
 
 impl Servers {
     fn record(&self, seconds: u32) -> Recording {
@@ -42,7 +45,11 @@ impl Servers {
                 let class = class(&mut random);
                 let arm = if random.next().is_multiple_of(2) { Arm::Legacy } else { Arm::Candidate };
                 let is_candidate = arm == Arm::Candidate;
-                let slower = self.both * if is_candidate { self.slower[class] } else { 1.0 };
+                let slower = match (second >= self.since, is_candidate) {
+                    (false, _) => 1.0,
+                    (true, false) => self.both,
+                    (true, true) => self.both * self.slower[class],
+                };
                 let ended = if uniform(&mut random) < self.failing[usize::from(is_candidate)] {
                     Ended::Failed
                 } else {
@@ -129,19 +136,36 @@ fn a_calm_warm_up_lets_four_seconds_be_enough_from_the_first_one_on() {
     assert!(look.reason.ends_with("through the last 4 s"), "{}", look.reason);
 }
 
-/// Both are so much slower than before, and the candidate three times as slow as legacy then.
-fn gross_fault_where_both_slow_down(both: f64) -> Option<String> {
-    let mut recording = Servers { both, slower: [3.0; 3], ..ALIKE }.record(10);
-    recording.begin_after(&ALIKE.record(20));
-    let looks = (1..=10 * HALVES_PER_SECOND).map(|half| decide(&recording, half, &rules()));
+/// What is seen of a gross fault in 15 s after `before`, in which both are `both` times as slow, and the candidate `slower` times as slow
+/// as legacy then.
+fn gross_fault_after(before: &Recording, both: f64, slower: f64) -> Option<String> {
+    let mut recording = Servers { both, slower: [slower; 3], ..ALIKE }.record(15);
+    recording.begin_after(before);
+    let looks = (1..=15 * HALVES_PER_SECOND).map(|half| decide(&recording, half, &rules()));
     looks.filter(|look| look.verdict == LookVerdict::Fail).map(|look| look.reason).next()
 }
 
 #[test]
 fn a_longer_queue_is_no_gross_fault_where_legacy_stands_in_one_too() {
-    assert_eq!(gross_fault_where_both_slow_down(10.0), None);
-    let slower = gross_fault_where_both_slow_down(2.0).expect("seen where legacy is only a little slower");
-    assert!(slower.starts_with("gross fault: p50 of the candidate was 3."), "{slower}");
+    let calm = ALIKE.record(10);
+    assert_eq!(gross_fault_after(&calm, 10.0, 3.0), None);
+    for (both, slower) in [(2.0, 3.0), (3.75, 27.0)] {
+        let told = gross_fault_after(&calm, both, slower).expect("slower by more than legacy has become");
+        assert!(told.starts_with("gross fault: p50 of the candidate was "), "{told}");
+    }
+}
+
+#[test]
+fn a_queue_that_begins_in_the_warm_up_is_none_either() {
+    let warm_up = Servers { both: 10.0, slower: [3.0; 3], since: 6, ..ALIKE }.record(10);
+    assert_eq!(gross_fault_after(&warm_up, 10.0, 3.0), None);
+}
+
+#[test]
+fn a_candidate_that_drags_legacy_along_is_seen_wherever_it_begins() {
+    let recording = Servers { both: 3.75, slower: [27.0; 3], since: 40, ..ALIKE }.record(60);
+    let look = decide(&recording, 45 * HALVES_PER_SECOND, &rules());
+    assert!(look.reason.starts_with("gross fault: p50 of the candidate was 2"), "{}", look.reason);
 }
 
 #[test]
