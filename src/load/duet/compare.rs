@@ -5,7 +5,7 @@
 
 use super::{
     evidence::{Arm, Calls, Evidence, Group},
-    failures::{p_fewer, p_more},
+    failures::{p_as_many, p_fewer, p_more},
     look::{Comparison, LatencyFigures, Metric, Standing},
     paired::{Blocks, Paired},
     rules::{FAILED_MARGIN, FAILED_PASS_MARGIN, Margin, Rules},
@@ -140,7 +140,10 @@ impl Counted {
         let (legacy, candidate) = (self.legacy, self.candidate);
         let none = Calls { ended: candidate.ended, failed: 0 };
         let seen = candidate.share() - legacy.share();
-        if p_more(candidate, legacy, FAILED_MARGIN) < rules.failures_alpha(look, self.group, classes) {
+        let alpha = rules.failures_alpha(look, self.group, classes);
+        // The share that is forgiven is a count without chance, so by itself Fisher's test would fail what is just at the margin.
+        let is_beyond = |share| p_as_many(candidate, share + FAILED_MARGIN) < alpha;
+        if p_more(candidate, legacy, FAILED_MARGIN) < alpha && is_beyond(legacy.share()) {
             Standing::Worse
         } else if legacy.share() <= FAILED_PASS_MARGIN
             && p_fewer(candidate, legacy.share() + FAILED_PASS_MARGIN) < rules.pass_alpha()
@@ -173,5 +176,27 @@ impl Counted {
             legacy.ended
         );
         Comparison { class: class(self.group), metric: Metric::Failed, latency: None, standing, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Of 30,000 calls on each side, none of which failed on legacy.
+    fn standing(failed: u64) -> Standing {
+        let calls = |failed| Calls { ended: 30_000, failed };
+        let counted = Counted { group: Group::All, legacy: calls(0), candidate: calls(failed) };
+        let minute = Duration::from_secs(60);
+        counted.standing(0, 1, &Rules::lasting(minute, minute))
+    }
+
+    /// Of a candidate at the margin, 30 fail on average, and 44 or more of one in a hundred.
+    #[test]
+    fn failures_at_the_margin_are_not_shown_to_be_beyond_it() {
+        assert_eq!([0, 30, 44].map(standing), [Standing::NotWorse; 3]);
+        assert_eq!([55, 150, 600].map(standing), [Standing::Worse; 3]);
     }
 }
