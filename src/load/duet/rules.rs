@@ -102,8 +102,8 @@ pub const TRIES: usize = 3;
 const ALL_PART: f64 = 0.9;
 /// By percentile. p50 is so steady that it needs little.
 const PERCENTILE_PARTS: [f64; 3] = [0.06, 0.42, 0.52];
-/// By look: most where the tail can be told, little where it mostly can't.
-const LOOK_PARTS: [f64; 2] = [0.1, 0.7];
+/// By the time of the look, up to 60 s, up to 120 s and later: most where the tail can be told, little where it mostly can't.
+const LOOK_PARTS: [f64; 3] = [0.1, 0.7, 0.2];
 
 impl Rules {
     /// The defaults for a duet that takes `duration`, and at most `longest` where it can't be told by then: looks after
@@ -154,12 +154,12 @@ impl Rules {
 
     /// The share of a look in the chance of a false `Fail`; all shares make 1.
     fn look_part(&self, look: usize) -> f64 {
-        let later = self.looks.len().saturating_sub(LOOK_PARTS.len());
-        let part = |look: usize| match LOOK_PARTS.get(look) {
-            Some(part) => *part,
-            None => (1.0 - LOOK_PARTS.iter().sum::<f64>()) / number(later.max(1)),
+        let time = |look: usize| LOOKS[..2].iter().filter(|until| self.looks[look] > **until).count();
+        let share = |look: usize| {
+            let beside = (0..self.looks.len()).filter(|other| time(*other) == time(look)).count();
+            LOOK_PARTS[time(look)] / number(beside)
         };
-        part(look) / (0..self.looks.len()).map(part).sum::<f64>()
+        share(look) / (0..self.looks.len()).map(share).sum::<f64>()
     }
 
     pub(super) fn last_look(&self) -> usize {
@@ -231,6 +231,18 @@ mod tests {
         assert!((rules.pass_alpha() - PASS_ALPHA / 3.0).abs() < 1e-12);
         let short = Rules::lasting(Duration::from_secs(20), Duration::from_secs(20));
         assert_eq!((short.looks.as_slice(), short.may_pass(0)), ([20].as_slice(), false));
+    }
+
+    #[test]
+    fn a_look_has_its_part_by_its_time_and_not_by_its_place() {
+        let parts = |seconds, longest| {
+            let rules = Rules::lasting(Duration::from_secs(seconds), Duration::from_secs(longest));
+            (0..rules.looks.len()).map(|look| rules.look_part(look)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(60, 240), [0.1, 0.7, 0.2]);
+        // At 30, 60, 120 and 240 s.
+        assert_eq!(parts(30, 240), [0.05, 0.05, 0.7, 0.2]);
+        assert_eq!(parts(60, 60), [1.0]);
     }
 
     #[test]
