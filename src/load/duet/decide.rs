@@ -9,7 +9,7 @@ use super::{
     HALVES_PER_SECOND,
     bet::{self, Bet},
     compare::{self, Counted},
-    evidence::{Arm, Evidence, Group, Percentile},
+    evidence::{Arm, Evidence, Group, Percentile, float},
     gross,
     look::{Comparison, Look, LookVerdict, Metric, Standing},
     noise::Noise,
@@ -20,6 +20,10 @@ use super::{
 
 /// Seconds before the first bet is counted.
 const FIRST_BETS: u32 = 30;
+/// Calls beyond a percentile on each side from which it is told over the whole of it, where they are too few for blocks; and the ratio
+/// that passes there.
+const BEYOND_MIN: f64 = 20.0;
+const TOO_FEW_BEARABLE: f64 = 2.0;
 
 /// Looks at the first `halves` half seconds of `recording`, of which every call has ended. To be asked once for every one: a
 /// look at a fixed time is taken in its second, the last however late.
@@ -128,8 +132,8 @@ pub(super) fn judge(evidence: &impl Evidence, halves: u32, rules: &Rules) -> Jud
     judged
 }
 
-/// A tail that is bad in a few blocks, or for a part of the time, and that no test of blocks sees. No test by itself, so it never
-/// fails, but nothing passes with it. Twice the margin to pass, because what one server did for a moment is in it, too.
+/// A tail that is bad in a few blocks, or for a part of the time, or of too few calls to be cut into blocks, so that no test of
+/// blocks sees it. No test by itself, so it never fails, but nothing passes with it.
 fn worse_as_a_whole(
     evidence: &impl Evidence,
     paired: &[Paired],
@@ -137,14 +141,18 @@ fn worse_as_a_whole(
     rules: &Rules,
 ) -> Option<String> {
     groups(evidence.classes().len()).into_iter().find_map(|group| {
-        let tails: Vec<_> = paired.iter().filter(|paired| paired.group == group && is_told_tail(paired)).collect();
+        let tails = paired
+            .iter()
+            .filter(|paired| paired.group == group)
+            .filter_map(|paired| Some((paired, bearable(evidence, paired, seconds, rules)?)));
+        let tails: Vec<_> = tails.collect();
         let whole = if tails.is_empty() { None } else { evidence.blocks(group, seconds.max(1), 0, seconds).pop() }?;
-        tails.into_iter().find_map(|Paired { percentile, .. }| {
-            let (ratio, margin) = (whole[percentile.index()].difference().exp(), rules.margin(*percentile).pass);
-            (ratio > 1.0 + 2.0 * margin).then(|| {
+        tails.into_iter().find_map(|(Paired { percentile, .. }, bearable)| {
+            let ratio = whole[percentile.index()].difference().exp();
+            (ratio > bearable).then(|| {
                 format!(
                     "over the whole of it {} of {} was {ratio:.2} times legacy's, which its blocks do not show: the candidate \
-                     pauses now and then, or is slower for a part of the time",
+                     pauses now and then, is slower for a part of the time, or in calls that are too few for blocks",
                     percentile.name(),
                     compare::named(evidence.classes(), group),
                 )
@@ -153,10 +161,20 @@ fn worse_as_a_whole(
     })
 }
 
-/// One that there are calls enough for, whether or not blocks tell it.
-fn is_told_tail(paired: &Paired) -> bool {
-    paired.percentile != Percentile::P50
-        && paired.blocks.as_ref().err().is_none_or(|unpaired| !unpaired.lacks_calls)
+/// Up to which ratio over the whole of it a tail passes, whether or not blocks tell it: twice the margin to pass, because what one
+/// server did for a moment is in it, too; and twice legacy's where calls are too few for blocks, and chance is in it as well.
+/// `None` where they are too few for that, and for what is no tail.
+fn bearable(evidence: &impl Evidence, paired: &Paired, seconds: usize, rules: &Rules) -> Option<f64> {
+    if paired.percentile == Percentile::P50 {
+        return None;
+    }
+    if paired.blocks.as_ref().err().is_none_or(|unpaired| !unpaired.lacks_calls) {
+        return Some(1.0 + 2.0 * rules.margin(paired.percentile).pass);
+    }
+    let calls = |arm| evidence.calls(paired.group, arm, 0, seconds).ended;
+    let (rank, ..) = paired.percentile.rank_and_band();
+    let beyond = float(calls(Arm::Legacy).min(calls(Arm::Candidate))) * (1.0 - rank);
+    (beyond >= BEYOND_MIN).then_some(TOO_FEW_BEARABLE)
 }
 
 /// Less often the longer it takes: each count goes through everything recorded.

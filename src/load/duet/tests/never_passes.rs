@@ -53,9 +53,13 @@ fn standing(look: &Look, class: Option<usize>, metric: Metric) -> Standing {
 
 #[test]
 fn servers_that_are_alike_pass() {
-    for (classes, at) in
-        [(READS, [60, 60]), (READS, [60, 120]), (READS, [120, 120]), (READS_AND_REPORTS, [120, 120])]
-    {
+    for (classes, at) in [
+        (READS, [60, 60]),
+        (READS, [60, 120]),
+        (READS, [120, 120]),
+        (READS_AND_REPORTS, [120, 120]),
+        (READS_AND_REPORTS, [240, 240]),
+    ] {
         let look = look(classes, at, |_, _| 1.0);
         assert_eq!((look.verdict, look.noise_shared()), (LookVerdict::Pass, Some(true)), "{}", look.reason);
     }
@@ -130,6 +134,21 @@ fn a_class_whose_tail_goes_bad_half_way_never_passes() {
         "{}",
         worse.reason
     );
+}
+
+#[test]
+fn a_tail_of_too_few_calls_for_blocks_that_is_far_slower_never_passes() {
+    // In the seconds in which all calls are the slowest, so that no median moves.
+    let tenth = |second, rank| if is_report(rank) && second % 10 == 7 { 10.0 } else { 1.0 };
+    let look = look(READS_AND_REPORTS, [240, 240], tenth);
+    assert_eq!(look.verdict, LookVerdict::Inconclusive, "{}", look.reason);
+    assert!(
+        look.reason.starts_with("over the whole of it p95 of statement 2 (report) was "),
+        "{}",
+        look.reason
+    );
+    assert_eq!(standing(&look, Some(1), Metric::Latency(Percentile::P95)), Standing::TooFew);
+    assert_eq!(standing(&look, Some(1), Metric::Latency(Percentile::P50)), Standing::NotWorse);
 }
 
 #[test]
