@@ -1,6 +1,6 @@
 //! The verdict of a whole load, from its parts: the absolute limits, the duet, and what ended it early.
 //!
-//! `Fail` needs a limit that was broken, and not by legacy as well, or a comparison that is shown to be worse. `Pass` of a
+//! `Fail` needs a limit that was broken (that of failures not by legacy as well), or a comparison that is shown to be worse. `Pass` of a
 //! duet needs the duet's own, and every limit. Where the servers do not share their noise the comparison may stay open for longer than anyone can wait: then
 //! absolute limits carry the gate, as a `Warn` that says so, and only where the spec has some for the tail. Pure.
 
@@ -85,7 +85,7 @@ pub(super) fn conclude(parts: &Parts<'_>) -> (Verdict, String) {
             _ => (Verdict::Fail, told(&format!("beyond the absolute limits; against legacy: {relative}"))),
         };
     }
-    if let Some(doubt) = uneven(parts).or_else(|| parts.starved.clone()) {
+    if let Some(doubt) = uneven(parts, verdict).or_else(|| parts.starved.clone()) {
         return (Verdict::Inconclusive, told(&doubt));
     }
     match (verdict, limits) {
@@ -145,8 +145,10 @@ const ACCEPTABLE_PART: u64 = 2;
 const UNEVEN_US: u64 = 20;
 const UNEVEN_PART: u64 = 50;
 
-/// Why the generator can't be trusted with a ratio, if so. Being late alike on both sides is harmless, within bounds.
-fn uneven(parts: &Parts<'_>) -> Option<String> {
+/// Why the generator can't be trusted with a ratio that says so, if so. Being late alike on both sides is harmless, within bounds; and
+/// being later for legacy never made a candidate look worse: where all connections of one are busy, what its arrivals wait for
+/// is not the generator.
+fn uneven(parts: &Parts<'_>, verdict: LookVerdict) -> Option<String> {
     let [legacy, candidate] = parts.lags_us;
     let p50 = parts.p50_us.unwrap_or(0);
     let advice =
@@ -155,7 +157,11 @@ fn uneven(parts: &Parts<'_>) -> Option<String> {
         let lag = micros(legacy.max(candidate));
         return Some(format!("the load generator itself was late by {lag} at the median, {advice}"));
     }
-    (legacy.abs_diff(candidate) > UNEVEN_US.max(p50 / UNEVEN_PART)).then(|| {
+    let apart = match verdict {
+        LookVerdict::Fail => candidate.saturating_sub(legacy),
+        _ => legacy.abs_diff(candidate),
+    };
+    (apart > UNEVEN_US.max(p50 / UNEVEN_PART)).then(|| {
         format!(
             "the load generator was late by {} at the median for legacy and by {} for the candidate, {advice}",
             micros(legacy),
