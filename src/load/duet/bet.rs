@@ -1,4 +1,4 @@
-//! A bet on each block, between the looks, and only towards `Fail`: the stake grows as long as the candidate is slower than
+//! A bet on each block, at the looks and between them, and only towards `Fail`: the stake grows as long as the candidate is slower than
 //! its margin (Ville's inequality). A `Pass` never comes early: the effect of a fixed delay is small while a machine is busy.
 
 use super::{

@@ -120,6 +120,16 @@ fn a_class_that_lost_its_index_fails_by_its_own_name() {
 }
 
 #[test]
+fn what_loses_block_after_block_fails_before_the_next_look() {
+    let recording = Servers { slower: [1.0, 1.0, 1.55], ..ALIKE }.record(60);
+    let looks = (0..60 * HALVES_PER_SECOND).map(|half| decide(&recording, half, &rules()));
+    let failed = looks.filter(|look| look.verdict == LookVerdict::Fail).map(|look| look.reason).next();
+    let failed = failed.expect("there is no doubt before a minute is over");
+    assert!(failed.starts_with("statement 3 (lookup): p50 was more than 5 % above legacy's in "), "{failed}");
+    assert!(failed.ends_with("no need to wait for the next look"), "{failed}");
+}
+
+#[test]
 fn a_doubled_latency_fails_within_five_seconds() {
     let look = look(&Servers { slower: [2.0; 3], ..ALIKE }, 5);
     assert_eq!(look.verdict, LookVerdict::Fail);
