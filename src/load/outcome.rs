@@ -10,7 +10,7 @@ use super::{
     duet::{self, Arm, Comparison, Look, Metric},
     measure::Tally,
     report,
-    report::{class_name, describe, of_standing},
+    report::{class_name, describe, noise, of_standing},
     taken::{LaneTaken, Stop, Taken},
     verdict::{self, Breakdown, ErrorLimit, Limits, Measured, Purpose},
 };
@@ -33,6 +33,7 @@ pub(super) fn outcome(spec: &LoadSpec, taken: &Taken) -> LoadOutcome {
         verdict,
         message: message.clone(),
         noise_shared,
+        noise: taken.look.as_ref().and_then(|look| noise(look.noise)),
         ..describe(spec, taken, &comparisons)
     };
     let result = LoadResult {

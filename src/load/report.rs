@@ -14,7 +14,7 @@ mod describe;
 mod html;
 
 pub(crate) use command::command;
-pub(super) use describe::{class_name, describe, of_standing, percentiles};
+pub(super) use describe::{class_name, describe, noise, of_standing, percentiles};
 pub use html::{RolloutLoads, html, html_of_rollout};
 
 /// What a load check measured and decided.
@@ -33,6 +33,9 @@ pub struct LoadReport {
     pub classes: Vec<Class>,
     /// Whether both servers felt the same noise; where not, only long runs can tell them apart.
     pub noise_shared: Option<bool>,
+    /// What that is told from; only of a duet that lasted long enough to tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseFigures>,
     /// What the load generator did itself.
     pub generator: Generator,
     /// What the servers counted while it ran.
@@ -45,6 +48,17 @@ pub struct LoadReport {
     pub seed: u64,
     /// How long it took, without warming up, in seconds.
     pub duration_s: f64,
+}
+
+/// How both sides moved from second to second, by p50 and p95 of all statements.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Copy, Default)]
+pub struct NoiseFigures {
+    /// Correlation between the sides' logarithms of p50, and of p95.
+    pub correlation: [f64; 2],
+    /// The same between one side and the other's next second: what lasts is noise; what is not may be what both were asked.
+    pub with_the_next_second: Option<[f64; 2]>,
+    /// For how long the ratio drifts (its longer autocorrelation time), in seconds; blocks are not shorter. 1 is not at all.
+    pub ratio_drifts_s: f64,
 }
 
 /// The sides; one alone where only one was loaded.

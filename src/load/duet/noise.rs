@@ -32,7 +32,7 @@ pub struct Noise {
     pub correlation: Option<[f64; 2]>,
     /// Between one arm's and the other's in the next second, either way round.
     pub next: Option<[f64; 2]>,
-    /// The longer autocorrelation time of the ratios of p50 and p95, in seconds.
+    /// The longer autocorrelation time of the ratios of p50 and p95, in seconds; at least 1.
     pub drift: f64,
 }
 

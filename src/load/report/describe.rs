@@ -3,8 +3,8 @@
 //! Decides which percentiles can be told: one of fewer than ten samples beyond it is left out, not guessed.
 
 use super::{
-    Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, Percentiles, Second,
-    Settings, command, enough,
+    Arm, Arms, Class, ClassSide, Comparison, CurvePoint, Generator, LoadReport, NoiseFigures, Percentiles,
+    Second, Settings, command, enough,
 };
 use crate::{
     api::{Traffic, Verdict},
@@ -109,6 +109,21 @@ fn comparison(spec: &LoadSpec, taken: &Taken, compared: &duet::Comparison) -> Op
         verdict: of_standing(compared.standing),
         reason: compared.reason.clone(),
     })
+}
+
+/// What it is told from whether noise is shared; `None` where too little was measured.
+pub(in crate::load) fn noise(noise: duet::Noise) -> Option<NoiseFigures> {
+    let duet::Noise { correlation, next, drift } = noise;
+    Some(NoiseFigures {
+        correlation: correlation?.map(rounded),
+        with_the_next_second: next.map(|next| next.map(rounded)),
+        ratio_drifts_s: rounded(drift),
+    })
+}
+
+/// To three decimals.
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
 /// Of the class that was compared; `all` for all of them together.

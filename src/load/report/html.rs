@@ -9,7 +9,7 @@ mod rollout;
 
 pub use rollout::{RolloutLoads, html_of_rollout};
 
-use super::{Arm, ClassSide, LoadReport, Percentiles, charts};
+use super::{Arm, ClassSide, LoadReport, NoiseFigures, Percentiles, charts};
 use crate::{api::Verdict, text::micros};
 
 const STYLE: &str = "
@@ -62,7 +62,7 @@ fn body(name: &str, report: &LoadReport) -> Markup {
         header class={ "verdict " (verdict(report.verdict)) } {
             h1 { (name) ": " (verdict(report.verdict)) }
             p { (report.message) }
-            @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) } }
+            @if let Some(shared) = report.noise_shared { p.note { (noise(shared)) @if let Some(noise) = &report.noise { (noise_figures(noise)) } } }
             @for note in &report.notes { p.note { (note) } }
         }
         (arms(report))
@@ -94,6 +94,20 @@ fn noise(is_shared: bool) -> &'static str {
     } else {
         "The servers did not feel the same noise (they run on different machines, or one was disturbed): small differences between them take 10 to 30 minutes to tell, and the absolute limits carry the verdict."
     }
+}
+
+fn noise_figures(noise: &NoiseFigures) -> String {
+    let both = |[p50, p95]: [f64; 2]| format!("{p50:.2} for p50 and {p95:.2} for p95");
+    let next = noise.with_the_next_second.map(|next| format!(", {} with the next second", both(next)));
+    let drifts = match noise.ratio_drifts_s {
+        ..1.5 => "the ratio does not drift".to_owned(),
+        seconds => format!("the ratio drifts for {seconds:.0} s"),
+    };
+    format!(
+        " From second to second the sides correlate by {}{}; {drifts}.",
+        both(noise.correlation),
+        next.unwrap_or_default()
+    )
 }
 
 fn arms(report: &LoadReport) -> Markup {

@@ -113,16 +113,22 @@ fn per_second(arm: &Arm, report: &LoadReport) -> String {
 
 /// What either server counted while it was measured, by name.
 fn counters(before: &LoadReport, after: &LoadReport) -> Markup {
-    let of = |counter: &Counter| after.counters.iter().find(|other| other.name == counter.name)?.candidate;
-    markup! { @if !before.counters.is_empty() {
+    let find =
+        |counters: &[Counter], name: &str| counters.iter().find(|counter| counter.name == name).cloned();
+    let only_after = after.counters.iter().filter(|counter| find(&before.counters, &counter.name).is_none());
+    let names: Vec<_> =
+        before.counters.iter().chain(only_after).map(|counter| counter.name.as_str()).collect();
+    let legacy = |name| find(&before.counters, name)?.legacy;
+    let candidate = |name| find(&after.counters, name)?.candidate;
+    markup! { @if !names.is_empty() {
         h2 { "What the servers counted, before and after" }
         table {
             thead { tr { th { "counter" } th.n { "legacy, before" } th.n { "candidate, after" } } }
-            tbody { @for counter in &before.counters {
-                tr { td { code { (counter.name) } } td.n { (number(counter.legacy)) } td.n { (number(of(counter))) } }
+            tbody { @for name in names {
+                tr { td { code { (name) } } td.n { (number(legacy(name))) } td.n { (number(candidate(name))) } }
             } }
         }
-        p.note { "The candidate has the application's own load in it by now." }
+        p.note { "The candidate has the application's own load in it by now. A dash: this server does not tell." }
     } }
 }
 
@@ -138,12 +144,16 @@ mod tests {
         } else {
             Arms { legacy: None, candidate: whole.arms.candidate.clone() }
         };
-        let counter = |value| Counter {
-            name: "pg_stat_database.blks_hit".to_owned(),
+        let counter = |name: &str, value| Counter {
+            name: name.to_owned(),
             legacy: is_legacy.then_some(value),
             candidate: (!is_legacy).then_some(value),
         };
-        LoadReport { arms, comparison: Vec::new(), counters: vec![counter(4711.0)], ..whole }
+        let mut counters =
+            vec![counter("pg_stat_database.blks_hit", if is_legacy { 4711.0 } else { 4712.0 })];
+        // A newer server tells more.
+        counters.extend((!is_legacy).then(|| counter("pg_stat_io.reads", 815.0)));
+        LoadReport { arms, comparison: Vec::new(), counters, ..whole }
     }
 
     fn all() -> RolloutLoads {
@@ -164,6 +174,14 @@ mod tests {
         for part in ["Before and after", "800 µs", "896 µs", "1.12", "candidate / legacy", "a&lt;b.soak"] {
             assert!(page.contains(part), "{part} is not on the page");
         }
+        let counted = |name: &str, legacy: &str, candidate: &str| {
+            let row = format!(
+                "<td><code>{name}</code></td><td class=\"n\">{legacy}</td><td class=\"n\">{candidate}</td>"
+            );
+            assert!(page.contains(&row), "{row} is not on the page");
+        };
+        counted("pg_stat_database.blks_hit", "4711", "4712");
+        counted("pg_stat_io.reads", "–", "815");
         for outside in ["<script", "src=", "href=", "@import", "url("] {
             assert!(!page.contains(outside), "{outside} leads outside");
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::load::report::{Arms, Class, Comparison, CurvePoint, Second};
+use crate::load::report::{Arms, Class, Comparison, Counter, CurvePoint, Second, Settings};
 
 fn arm(slower: u64) -> Arm {
     let latency = Percentiles {
@@ -62,6 +62,21 @@ pub(crate) fn sample() -> LoadReport {
             candidate: None,
         }],
         noise_shared: Some(true),
+        noise: Some(NoiseFigures {
+            correlation: [0.91, 0.84],
+            with_the_next_second: Some([0.52, 0.47]),
+            ratio_drifts_s: 3.0,
+        }),
+        counters: vec![Counter {
+            name: "pg_stat_wal.wal_bytes".to_owned(),
+            legacy: Some(123_456.0),
+            candidate: None,
+        }],
+        notes: vec!["a note about <the servers>".to_owned()],
+        settings: Settings {
+            command: "cutover load --traffic orders.yaml --seed 42".to_owned(),
+            ..Settings::default()
+        },
         duration_s: 60.0,
         seed: 42,
         ..LoadReport::default()
@@ -85,6 +100,39 @@ fn the_page_stands_alone_and_escapes_what_others_wrote() {
     {
         assert!(page.contains(of_each_side), "{of_each_side} of the lateness is missing");
     }
+}
+
+#[test]
+fn the_page_says_what_the_verdict_rests_on_and_how_to_run_it_again() {
+    let page = html(&sample());
+    for part in [
+        "Load check: Fail",
+        "orders by customer: p50 is 1.55 times that of legacy",
+        "Both servers felt the same noise",
+        "correlate by 0.91 for p50 and 0.84 for p95, 0.52 for p50 and 0.47 for p95 with the next second; the ratio drifts for 3 s",
+        "a note about &lt;the servers&gt;",
+        "1.550</td><td class=\"n\">1.504</td><td class=\"n\">1.612</td><td class=\"n\">1.050",
+        "the interval is right of the margin",
+        "<code>pg_stat_wal.wal_bytes</code></td><td class=\"n\">123456</td><td class=\"n\">–",
+        "cutover load --traffic orders.yaml --seed 42",
+        "How to read this",
+    ] {
+        assert!(page.contains(part), "{part} is not on the page");
+    }
+}
+
+/// Scripts go by these names.
+#[test]
+fn a_comparison_has_the_names_that_are_documented() {
+    let json = serde_json::to_value(sample()).unwrap();
+    let compared = &json["comparison"][2];
+    assert_eq!((&compared["class"], &compared["percentile"]), (&"orders by customer".into(), &"p50".into()));
+    assert_eq!(
+        ["ratio", "low", "high"].map(|name| compared[name].as_f64()),
+        [1.55, 1.55 * 0.97, 1.55 * 1.04].map(Some)
+    );
+    assert_eq!((&compared["verdict"], &json["verdict"]), (&"Fail".into(), &"Fail".into()));
+    assert_eq!(json["noise"]["ratio_drifts_s"], 3.0);
 }
 
 #[test]
