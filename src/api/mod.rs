@@ -24,9 +24,9 @@ pub use stage::{
 };
 pub use status::{
     ActiveNow, BaselineRecord, BindingRecord, CheckResult, DatabaseRolloutStatus, Failure, FinalValidation,
-    HistoryEntry, Intent, LoadComparison, LoadInProgress, LoadResult, Phase, PrerequisitesRecord,
-    PreservedLegacy, Recorded, Rollback, RollbackPhase, RollbackTrigger, StagePhase, StageRecord, Timeline,
-    Verdict, Via,
+    HistoryEntry, Intent, LatencySoFar, LoadComparison, LoadInProgress, LoadResult, Phase,
+    PrerequisitesRecord, PreservedLegacy, Recorded, Rollback, RollbackPhase, RollbackTrigger, StagePhase,
+    StageRecord, Timeline, Verdict, Via,
 };
 pub use traffic::{
     ArrivalProcess, Baseline, ChoiceParameter, Guard, IntegerParameter, LatencyLimits, Load, LoadMode,

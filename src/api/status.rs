@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 mod results;
 
-pub use results::{CheckResult, LoadComparison, LoadInProgress, LoadResult, Verdict, Via};
+pub use results::{CheckResult, LatencySoFar, LoadComparison, LoadInProgress, LoadResult, Verdict, Via};
 
 /// What a rollout has done, is doing, and is waiting for.
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone, Default, JsonSchema)]

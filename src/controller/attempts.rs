@@ -77,14 +77,13 @@ impl Attempts {
 
     /// How far the loads of a rollout are, and when to ask again. The answer changes once in [`SAMPLE_PERIOD`], however
     /// often it is asked, and not before a load has run that long.
-    pub fn loads(&self, uid: &str) -> Option<(BTreeMap<AttemptId, LoadProgress>, Duration)> {
+    pub fn loads(&self, uid: &str, now: Instant) -> Option<(BTreeMap<AttemptId, LoadProgress>, Duration)> {
         let running = self.running_loads(uid);
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_empty() {
             samples.remove(uid);
             return None;
         }
-        let now = Instant::now();
         let sample =
             samples.entry(uid.to_owned()).or_insert_with(|| Sample { taken: now, loads: BTreeMap::new() });
         if now.duration_since(sample.taken) >= SAMPLE_PERIOD {
@@ -161,5 +160,31 @@ impl Attempts {
 
     fn lock(&self) -> MutexGuard<'_, ByRollout> {
         self.by_rollout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::engine::AttemptScope;
+
+    /// What is seen changes the status, and so writes it.
+    #[tokio::test]
+    async fn what_is_seen_of_a_load_changes_once_in_ten_seconds() {
+        let attempts = Attempts::default();
+        let (tell, told) = watch::channel(LoadProgress::default());
+        let id = AttemptId { scope: AttemptScope::Load("api".to_owned()), number: 1 };
+        attempts.start("uid", ObjectRef::new("shop"), id.clone(), told, pending());
+        let (begun, duration) = (Instant::now(), Duration::from_mins(1));
+        let mut seen = Vec::new();
+        for elapsed in (0..90).map(|half| Duration::from_millis(500 * half)) {
+            tell.send_replace(LoadProgress { elapsed, duration, ..LoadProgress::default() });
+            let (loads, _) = attempts.loads("uid", begun + elapsed).expect("it runs");
+            seen.push(loads.get(&id).map_or(0, |progress| progress.elapsed.as_secs()));
+        }
+        seen.dedup();
+        assert_eq!(seen, [0, 10, 20, 30, 40]);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::LoadInProgress,
+    api::{LatencySoFar, LoadInProgress},
     engine::AttemptId,
     load::{ArmProgress, LoadProgress},
 };
@@ -17,14 +17,18 @@ pub(super) fn shown((id, progress): (&AttemptId, &LoadProgress)) -> (AttemptId, 
         rate: per_second(progress.scheduled, progress.elapsed),
         ok: count(progress.ok),
         failed: count(progress.errors + progress.timeouts),
-        legacy_p95_us: p95(progress.legacy),
-        candidate_p95_us: p95(progress.candidate),
+        legacy: progress.legacy.map(latency),
+        candidate: progress.candidate.map(latency),
     };
     (id.clone(), shown)
 }
 
-fn p95(side: Option<ArmProgress>) -> Option<i64> {
-    side.and_then(|side| side.p95_us).map(count)
+fn latency(side: ArmProgress) -> LatencySoFar {
+    LatencySoFar {
+        p50_us: side.p50_us.map(count),
+        p95_us: side.p95_us.map(count),
+        p99_us: side.p99_us.map(count),
+    }
 }
 
 fn per_second(arrivals: u64, elapsed: Duration) -> i64 {

@@ -104,7 +104,7 @@ async fn pass(namespace: &Namespace, name: &str, uid: &str, context: &Context) -
         }
     };
     let mut observed = snapshot.observed(plan_ref, context.attempts.view(uid));
-    let loads = context.attempts.loads(uid);
+    let loads = context.attempts.loads(uid, Instant::now());
     observed.loads = loads.iter().flat_map(|(loads, _)| loads).map(progress::shown).collect();
     let previous = rollout.status.clone().unwrap_or_default();
     let now = truncate(Timestamp::now());

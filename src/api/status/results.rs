@@ -178,10 +178,25 @@ pub struct LoadInProgress {
     pub ok: i64,
     /// Statements that failed or ran into the statement timeout.
     pub failed: i64,
-    /// 95th percentile of legacy's latency so far, in microseconds; there once it can be told.
+    /// Legacy's latency so far; left out where legacy is not loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub legacy_p95_us: Option<i64>,
+    pub legacy: Option<LatencySoFar>,
     /// The candidate's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidate_p95_us: Option<i64>,
+    pub candidate: Option<LatencySoFar>,
+}
+
+/// What one side's statements took so far, from the scheduled arrival, in microseconds; each is there once it can be told.
+#[derive(Serialize, Deserialize, Debug, PartialEq, Eq, Clone, Copy, Default, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LatencySoFar {
+    /// Median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<i64>,
+    /// 95th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<i64>,
+    /// 99th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<i64>,
 }

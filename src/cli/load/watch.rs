@@ -74,3 +74,23 @@ fn side_told(name: &str, side: &ArmProgress, seconds: u64) -> String {
         side.failed
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_rate_percentiles_and_failures_of_each_side_that_is_loaded() {
+        let candidate =
+            ArmProgress { ok: 6_000, failed: 12, p50_us: Some(400), p95_us: Some(2_500), p99_us: None };
+        let progress = LoadProgress {
+            elapsed: Duration::from_secs(12),
+            duration: Duration::from_secs(60),
+            candidate: Some(candidate),
+            ..LoadProgress::default()
+        };
+        let told = "12 of 60 s; candidate 500/s, p50 0.400 ms, p95 2.500 ms, p99 none, 12 failed";
+        assert_eq!(line(&progress), told);
+        assert_eq!(line(&LoadProgress::default()), "warming up");
+    }
+}

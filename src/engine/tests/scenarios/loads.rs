@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{LoadInProgress, LoadResult, StageRecord, Via},
+    api::{LatencySoFar, LoadInProgress, LoadResult, StageRecord, Via},
     engine::AttemptId,
 };
 
@@ -341,8 +341,8 @@ fn what_is_seen_of_a_load_is_shown_while_it_runs_and_decides_nothing() {
         rate: 300,
         ok: 3_590,
         failed: 10,
-        legacy_p95_us: Some(1_200),
-        candidate_p95_us: None,
+        legacy: Some(LatencySoFar { p50_us: Some(400), p95_us: Some(1_200), p99_us: None }),
+        candidate: Some(LatencySoFar::default()),
     };
     world.loads.insert(id.clone(), seen.clone());
     // One that nobody wants any more is not shown.
@@ -350,7 +350,7 @@ fn what_is_seen_of_a_load_is_shown_while_it_runs_and_decides_nothing() {
     assert_eq!(world.decide(), unseen);
     world.settle();
     assert_eq!(world.status.loads, [seen]);
-    let told = "; a.load: 12 of 60 s, 300/s, 3590 answered, 10 failed, p95 1.20 ms on legacy";
+    let told = "; a.load: 12 of 60 s, 300/s, 3590 answered, 10 failed, legacy p50 400 µs, p95 1.20 ms";
     assert!(world.status.message.ends_with(told), "{}", world.status.message);
     let writes = world.status_writes;
     world.settle();
