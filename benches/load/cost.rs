@@ -1,6 +1,7 @@
 //! Processor time of a statement, beside pgbench: the same statement, eight connections over TCP, in turns.
 //!
-//! Of the whole process in both cases, from its start to its end: connecting and the report count, too.
+//! At a rate of the whole process in both cases, from its start to its end: connecting and the report count, too. In the closed loop,
+//! which no command has by itself, of the thread that it runs on, beside the whole of pgbench.
 
 use std::time::Duration;
 

@@ -93,6 +93,29 @@ proptest! {
     }
 }
 
+/// The shares of 1, and of the middle half, in 20,000 draws from 1 to 1,000.
+fn shares(skew: Skew) -> [f64; 2] {
+    let arrivals = schedule(&traffic(&[(1, vec![int(1, 1000, skew)])]), 5000, 4, 7);
+    let drawn: Vec<_> = arrivals.map(|arrival| arrival.call.parameters[0].clone()).collect();
+    let share = |of: &dyn Fn(i64) -> bool| {
+        let such = drawn.iter().filter(|value| matches!(value, Value::Int(n) if of(*n))).count();
+        f64::from(u32::try_from(such).unwrap()) / f64::from(u32::try_from(drawn.len()).unwrap())
+    };
+    [share(&|n| n == 1), share(&|n| (251..=750).contains(&n))]
+}
+
+#[test]
+fn integers_are_as_skewed_as_the_model_says() {
+    // Of Zipf's law 1 / (1 + 1/2 + … + 1/1000), of which the middle half has ln(750/250) parts.
+    let zipf = [1.0 / 7.485, 1.0986 / 7.485];
+    // Of a normal distribution that is cut at 2.5 deviations: the middle half ends at 1.25.
+    let gaussian = [0.0, 0.7887 / 0.9876];
+    for (skew, expected) in [(Skew::Uniform, [0.001, 0.5]), (Skew::Zipf, zipf), (Skew::Gaussian, gaussian)] {
+        let seen = shares(skew);
+        assert!(seen.iter().zip(expected).all(|(seen, of)| (seen - of).abs() < 0.015), "{skew:?}: {seen:?}");
+    }
+}
+
 #[test]
 fn the_whole_range_of_integers_is_served() {
     for skew in [Skew::Uniform, Skew::Zipf, Skew::Gaussian] {

@@ -243,3 +243,23 @@ proptest! {
         }
     }
 }
+
+/// Against the probabilities that pgbench's documentation gives, in 4,000 draws.
+#[test]
+fn random_functions_are_as_skewed_as_pgbenchs() {
+    let share = |draw: &str, (from, to): (i64, i64)| {
+        let within =
+            |seed: &u64| matches!(evaluated(draw, *seed), Ok(Value::Int(n)) if (from..=to).contains(&n));
+        f64::from(u32::try_from((0..4_000).filter(within).count()).unwrap()) / 4_000.0
+    };
+    let zipfian: f64 = (1..=1000).map(|rank| f64::from(rank).powf(-1.2)).sum();
+    for (draw, range, expected) in [
+        ("random(1, 1000)", (251, 750), 0.5),
+        ("random_gaussian(1, 1000, 4.0)", (251, 750), 0.954),
+        ("random_exponential(1, 10, 5)", (1, 1), 0.393 / 0.993),
+        ("random_zipfian(1, 1000, 1.2)", (1, 1), 1.0 / zipfian),
+    ] {
+        let seen = share(draw, range);
+        assert!((seen - expected).abs() < 0.03, "{draw}: {seen} instead of {expected}");
+    }
+}

@@ -41,6 +41,21 @@ fn each_try_of_a_duet_has_its_own_part_of_the_chance_of_a_false_pass() {
 }
 
 #[test]
+fn a_duet_goes_by_the_margins_and_lengths_of_its_spec() {
+    let increase = MaxIncreasePercent { p95: Some(20), ..MaxIncreasePercent::default() };
+    let long = Load {
+        duration: "90s".to_owned(),
+        max_duration: Some("4m".to_owned()),
+        max_increase_percent: Some(increase),
+        ..load()
+    };
+    let spec = LoadSpec::from_load(&long, &traffic(), 7).unwrap();
+    let margins = Margins::default().with(Percentile::P95, Margin { fail: 0.2, pass: 0.25 });
+    let lasting = Rules::lasting(Duration::from_secs(90), Duration::from_mins(4));
+    assert_eq!((spec.longest(), spec.rules()), (Duration::from_mins(4), lasting.with_margins(margins)));
+}
+
+#[test]
 fn a_baseline_has_no_latency_limit_and_one_percent_of_errors() {
     let baseline = Baseline {
         traffic: "t".to_owned(),
