@@ -189,8 +189,8 @@ async fn carry_out(
     over.close(overseen).await
 }
 
-/// The side whose own latency ends the load. In a duet the candidate is held against legacy, whose gross faults end it sooner; where
-/// both stand in a queue, this does.
+/// The side whose own latency ends the load. In a duet the candidate is held against legacy, and its gross faults end it; where both
+/// stand in a queue, this does.
 fn serving(spec: &LoadSpec, arms: &[Arm]) -> Option<Arm> {
     [Arm::Legacy, spec.application_on].into_iter().find(|arm| arms.contains(arm))
 }

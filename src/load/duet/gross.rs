@@ -116,28 +116,31 @@ fn slower(evidence: &impl Evidence, halves: usize, windows: &[usize], alpha: f64
         }
         let (by_second, length) = (by_second(&differences), last.len() / HALVES);
         let mean = gross_mean(&differences_before(evidence, halves, length), &by_second, alpha)?;
-        if is_queue(evidence, halves, last, mean) {
-            return None;
-        }
         let times = mean.exp();
-        Some(format!(
-            "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
-        ))
+        (!is_queue(evidence, halves, last, mean)).then(|| {
+            format!(
+                "gross fault: p50 of the candidate was {times:.1} times legacy's through the last {length} s"
+            )
+        })
     })
 }
 
 /// Whether both stand in a queue in these last half seconds, and the candidate is slower by no more than legacy has become. Held
-/// against the faster quarter of all that was before: a queue that lasts is not to be taken for what legacy does.
+/// against the faster quarter of the warm-up, or of the first minute if that was faster: a queue that lasts is not to be taken for
+/// what legacy does.
 fn is_queue(evidence: &impl Evidence, halves: usize, last: &[Pair], difference: f64) -> bool {
     let end = halves.saturating_sub(last.len() + CALM_GAP * HALVES);
-    let before = [evidence.warm_up(), &evidence.halves(0..end)].concat();
-    let quantile = |pairs: &[Pair], parts: usize| {
-        let mut legacy: Vec<_> = pairs.iter().map(|pair| pair.legacy).collect();
-        legacy.sort_unstable_by(f64::total_cmp);
-        legacy.get(legacy.len() / parts).copied()
-    };
-    let rise = quantile(last, 2).zip(quantile(&before, 4)).map(|(now, before)| now - before);
+    let first = evidence.halves(0..end.min(BEFORE_SECONDS * HALVES));
+    let quicker = [quantile(evidence.warm_up(), 4), quantile(&first, 4)].into_iter().flatten();
+    let rise = quicker.min_by(f64::total_cmp).zip(quantile(last, 2)).map(|(before, now)| now - before);
     rise.is_some_and(|rise| rise > QUEUE_TIMES.ln() && difference <= rise)
+}
+
+/// Legacy's, above one of so many parts of them.
+fn quantile(pairs: &[Pair], parts: usize) -> Option<f64> {
+    let mut legacy: Vec<_> = pairs.iter().map(|pair| pair.legacy).collect();
+    legacy.sort_unstable_by(f64::total_cmp);
+    legacy.get(legacy.len() / parts).copied()
 }
 
 /// The seconds before a window of that length, at that moment; not those shortly before it, in which what it shows may have
