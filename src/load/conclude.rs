@@ -146,21 +146,21 @@ const UNEVEN_US: u64 = 20;
 const UNEVEN_PART: u64 = 50;
 
 /// Why the generator can't be trusted with a ratio that says so, if so. Being late alike on both sides is harmless, within bounds; and
-/// being later for legacy never made a candidate look worse: where all connections of one are busy, what its arrivals wait for
+/// being late for legacy never made a candidate look worse: where all connections of one are busy, what its arrivals wait for
 /// is not the generator.
 fn uneven(parts: &Parts<'_>, verdict: LookVerdict) -> Option<String> {
     let [legacy, candidate] = parts.lags_us;
     let p50 = parts.p50_us.unwrap_or(0);
     let advice =
         "so the ratio of latencies is not the servers'; give the load generator more CPU or lower the rate";
-    if legacy.max(candidate) > ACCEPTABLE_LAG_US.max(p50 / ACCEPTABLE_PART) {
-        let lag = micros(legacy.max(candidate));
+    let (latest, apart) = match verdict {
+        LookVerdict::Fail => (candidate, candidate.saturating_sub(legacy)),
+        _ => (legacy.max(candidate), legacy.abs_diff(candidate)),
+    };
+    if latest > ACCEPTABLE_LAG_US.max(p50 / ACCEPTABLE_PART) {
+        let lag = micros(latest);
         return Some(format!("the load generator itself was late by {lag} at the median, {advice}"));
     }
-    let apart = match verdict {
-        LookVerdict::Fail => candidate.saturating_sub(legacy),
-        _ => legacy.abs_diff(candidate),
-    };
     (apart > UNEVEN_US.max(p50 / UNEVEN_PART)).then(|| {
         format!(
             "the load generator was late by {} at the median for legacy and by {} for the candidate, {advice}",

@@ -138,12 +138,13 @@ fn a_generator_that_was_late_or_late_for_one_side_voids_the_ratio_and_no_broken_
     assert_eq!(with([1_001, 1_005], 2_000, Verdict::Pass).0, Verdict::Inconclusive);
     assert_eq!(with([201, 201], 400, Verdict::Fail).0, Verdict::Fail);
     assert_eq!(with([85, 60], 400, Verdict::Pass).0, Verdict::Inconclusive);
-    // Nor does it find the candidate worse, unless it was later for legacy.
+    // Nor does it find the candidate worse, unless it was late for legacy alone.
     let fail = look(LookVerdict::Fail, true, 60);
     let found = |lags_us| conclude(&Parts { lags_us, ..parts(Verdict::Pass, Some(&fail)) }).0;
     assert_eq!(found([60, 85]), Verdict::Inconclusive);
     assert_eq!(found([85, 60]), Verdict::Fail);
-    assert_eq!(found([201, 60]), Verdict::Inconclusive);
+    assert_eq!(found([201, 60]), Verdict::Fail);
+    assert_eq!(found([201, 201]), Verdict::Inconclusive);
     assert_eq!(conclude(&parts(Verdict::Inconclusive, Some(&fail))).0, Verdict::Fail);
 }
 
