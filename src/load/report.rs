@@ -57,8 +57,8 @@ pub struct NoiseFigures {
     pub correlation: [f64; 2],
     /// The same between one side and the other's next second: what lasts is noise; what is not may be what both were asked.
     pub with_the_next_second: Option<[f64; 2]>,
-    /// For how long the ratio drifts (its longer autocorrelation time), in seconds; blocks are not shorter. 1 is not at all.
-    pub ratio_drifts_s: f64,
+    /// The longer autocorrelation time of their ratios, in seconds; blocks are not shorter. 1 is none.
+    pub autocorrelation_s: f64,
 }
 
 /// The sides; one alone where only one was loaded.

@@ -178,10 +178,10 @@ pub struct LoadInProgress {
     pub ok: i64,
     /// Statements that failed or ran into the statement timeout.
     pub failed: i64,
-    /// Legacy's latency so far; left out where legacy is not loaded.
+    /// Legacy's latencies so far, from the scheduled arrival, in microseconds; left out where legacy is not loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legacy: Option<LatencySoFar>,
-    /// The candidate's.
+    /// The candidate's, in the same way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<LatencySoFar>,
 }

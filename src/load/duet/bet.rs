@@ -7,7 +7,7 @@ use super::{
     look::Metric,
     number,
     paired::Paired,
-    rules::{FAIL_ALPHA_EARLY, Rules},
+    rules::{FAIL_ALPHA_BETS, Rules},
 };
 
 /// What the bets found to be worse than its margin.
@@ -35,7 +35,7 @@ impl Bet {
 /// What is worse than its margin, if all stakes together have grown enough.
 pub(super) fn worse(paired: &[Paired], rules: &Rules) -> Option<Bet> {
     let stakes: Vec<_> = paired.iter().map(|paired| (paired, paired.part * stake(paired, rules))).collect();
-    if stakes.iter().map(|(_, stake)| stake).sum::<f64>() < 1.0 / FAIL_ALPHA_EARLY {
+    if stakes.iter().map(|(_, stake)| stake).sum::<f64>() < 1.0 / FAIL_ALPHA_BETS {
         return None;
     }
     let (worst, _) = stakes.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;

@@ -122,6 +122,11 @@ fn change(ratio: f64) -> String {
     }
 }
 
+/// "1.55 times legacy's"; where as many calls failed as would be at that percentile, there is no number.
+pub(super) fn times(ratio: f64) -> String {
+    if ratio < 1e6 { format!("{ratio:.2} times legacy's") } else { "beyond all of legacy's".to_owned() }
+}
+
 /// The calls of a group, counted.
 pub(super) struct Counted {
     group: Group,
@@ -142,8 +147,8 @@ impl Counted {
         let seen = candidate.share() - legacy.share();
         let alpha = rules.failures_alpha(look, self.group, classes);
         // The share that is forgiven is a count without chance, so by itself Fisher's test would fail what is just at the margin.
-        let is_beyond = |share| p_as_many(candidate, share + FAILED_MARGIN) < alpha;
-        if p_more(candidate, legacy, FAILED_MARGIN) < alpha && is_beyond(legacy.share()) {
+        let is_beyond = p_as_many(candidate, legacy.share() + FAILED_MARGIN) < alpha;
+        if is_beyond && p_more(candidate, legacy, FAILED_MARGIN) < alpha {
             Standing::Worse
         } else if legacy.share() <= FAILED_PASS_MARGIN
             && p_fewer(candidate, legacy.share() + FAILED_PASS_MARGIN) < rules.pass_alpha()

@@ -20,10 +20,10 @@ use super::{
 
 /// Seconds before the first bet is counted.
 const FIRST_BETS: u32 = 30;
-/// Calls beyond a percentile on each side from which it is told over the whole of it, where they are too few for blocks; and the ratio
-/// that passes there.
-const BEYOND_MIN: f64 = 20.0;
-const TOO_FEW_BEARABLE: f64 = 2.0;
+/// Where calls are too few for blocks: how many must be beyond a percentile on each side for it to be told over the whole of it, and the
+/// ratio up to which it passes.
+const CALLS_BEYOND: f64 = 20.0;
+const BEARABLE_TIMES: f64 = 2.0;
 
 /// Looks at the first `halves` half seconds of `recording`, of which every call has ended. To be asked once for every one: a
 /// look at a fixed time is taken in its second, the last however late.
@@ -151,10 +151,11 @@ fn worse_as_a_whole(
             let ratio = whole[percentile.index()].difference().exp();
             (ratio > bearable).then(|| {
                 format!(
-                    "over the whole of it {} of {} was {ratio:.2} times legacy's, which its blocks do not show: the candidate \
-                     pauses now and then, is slower for a part of the time, or in calls that are too few for blocks",
+                    "over the whole of it {} of {} was {}, which its blocks do not show: the candidate pauses now and then, is slower for \
+                     a part of the time, or in calls that are too few for blocks",
                     percentile.name(),
                     compare::named(evidence.classes(), group),
+                    compare::times(ratio),
                 )
             })
         })
@@ -174,7 +175,7 @@ fn bearable(evidence: &impl Evidence, paired: &Paired, seconds: usize, rules: &R
     let calls = |arm| evidence.calls(paired.group, arm, 0, seconds).ended;
     let (rank, ..) = paired.percentile.rank_and_band();
     let beyond = float(calls(Arm::Legacy).min(calls(Arm::Candidate))) * (1.0 - rank);
-    (beyond >= BEYOND_MIN).then_some(TOO_FEW_BEARABLE)
+    (beyond >= CALLS_BEYOND).then_some(BEARABLE_TIMES)
 }
 
 /// Less often the longer it takes: each count goes through everything recorded.

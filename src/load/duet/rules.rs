@@ -90,7 +90,7 @@ const FAIL_ALPHA: f64 = 0.01;
 /// Its parts.
 const FAIL_ALPHA_LATENCY: f64 = 0.85 * FAIL_ALPHA;
 const FAIL_ALPHA_FAILURES: f64 = 0.05 * FAIL_ALPHA;
-pub(super) const FAIL_ALPHA_EARLY: f64 = 0.05 * FAIL_ALPHA;
+pub(super) const FAIL_ALPHA_BETS: f64 = 0.05 * FAIL_ALPHA;
 pub(super) const FAIL_ALPHA_GROSS: f64 = 0.05 * FAIL_ALPHA;
 /// The chance of a false `Pass`. Not divided between comparisons: all of them must pass.
 const PASS_ALPHA: f64 = 0.05;
@@ -154,7 +154,9 @@ impl Rules {
 
     /// The share of a look in the chance of a false `Fail`; all shares make 1.
     fn look_part(&self, look: usize) -> f64 {
-        let time = |look: usize| LOOKS[..2].iter().filter(|until| self.looks[look] > **until).count();
+        let time = |look: usize| {
+            LOOKS[..LOOK_PARTS.len() - 1].iter().filter(|until| self.looks[look] > **until).count()
+        };
         let share = |look: usize| {
             let beside = (0..self.looks.len()).filter(|other| time(*other) == time(look)).count();
             LOOK_PARTS[time(look)] / number(beside)
@@ -275,7 +277,7 @@ mod tests {
                 .sum();
             assert!((looks - 1.0).abs() < 1e-9 && (groups - 1.0).abs() < 1e-9, "{looks} {groups}");
         }
-        let parts = FAIL_ALPHA_LATENCY + FAIL_ALPHA_FAILURES + FAIL_ALPHA_EARLY + FAIL_ALPHA_GROSS;
+        let parts = FAIL_ALPHA_LATENCY + FAIL_ALPHA_FAILURES + FAIL_ALPHA_BETS + FAIL_ALPHA_GROSS;
         assert!((parts - FAIL_ALPHA).abs() < 1e-9);
     }
 

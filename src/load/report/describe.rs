@@ -117,7 +117,7 @@ pub(in crate::load) fn noise(noise: duet::Noise) -> Option<NoiseFigures> {
     Some(NoiseFigures {
         correlation: correlation?.map(rounded),
         with_the_next_second: next.map(|next| next.map(rounded)),
-        ratio_drifts_s: rounded(drift),
+        autocorrelation_s: rounded(drift),
     })
 }
 

@@ -99,14 +99,11 @@ fn noise(is_shared: bool) -> &'static str {
 fn noise_figures(noise: &NoiseFigures) -> String {
     let both = |[p50, p95]: [f64; 2]| format!("{p50:.2} for p50 and {p95:.2} for p95");
     let next = noise.with_the_next_second.map(|next| format!(", {} with the next second", both(next)));
-    let drifts = match noise.ratio_drifts_s {
-        ..1.5 => "the ratio does not drift".to_owned(),
-        seconds => format!("the ratio drifts for {seconds:.0} s"),
-    };
     format!(
-        " From second to second the sides correlate by {}{}; {drifts}.",
+        " From second to second the sides correlate by {}{}; the ratio's autocorrelation time is {:.1} s.",
         both(noise.correlation),
-        next.unwrap_or_default()
+        next.unwrap_or_default(),
+        noise.autocorrelation_s
     )
 }
 

@@ -230,19 +230,29 @@ fn what_is_handed_over_is_no_longer_than_what_was_reckoned_with() {
         let load = format!("{{traffic: t, rate: {}, duration: {SECONDS}s, connections: 2}}", 12 * per_cell);
         let load: Load = serde_saphyr::from_str(&load).unwrap();
         let spec = LoadSpec::from_load(&load, &traffic, SEED).unwrap();
-        let names = ["select", "update", "lookup"].map(str::to_owned).to_vec();
-        let mut recording = Recording::new(names, SECONDS).unwrap();
-        for half in 0..SECONDS * HALVES_PER_SECOND {
-            for (class, arm) in (0..3).flat_map(|class| [(class, Arm::Legacy), (class, Arm::Candidate)]) {
-                for call in 0..per_cell {
-                    // As far apart as latencies are: of the widest gaps there can only be a few.
-                    let ended = Ended::Answered(Duration::from_micros(300 + call * call * 50));
-                    recording.record(half, class, arm, ended).unwrap();
+        let full = |seconds: u32| {
+            let names = ["select", "update", "lookup"].map(str::to_owned).to_vec();
+            let mut recording = Recording::new(names, seconds).unwrap();
+            for half in 0..seconds * HALVES_PER_SECOND {
+                for (class, arm) in (0..3).flat_map(|class| [(class, Arm::Legacy), (class, Arm::Candidate)]) {
+                    for call in 0..per_cell {
+                        // As far apart as latencies are: of the widest gaps there can only be a few.
+                        let ended = Ended::Answered(Duration::from_micros(300 + call * call * 50));
+                        recording.record(half, class, arm, ended).unwrap();
+                    }
                 }
             }
-        }
-        let written = written(Taken { recording, ..part(60, 400, 0) }, 0, 1);
-        let most = most_bytes(&spec, 2, 1);
-        assert!(written.len() <= most, "{per_cell}: {} of {most}", written.len());
+            recording
+        };
+        let bytes = |warm_up| {
+            let taken = Taken { warm_up, recording: full(SECONDS), ..part(60, 400, 0) };
+            written(taken, 0, 1).len()
+        };
+        let warm_seconds = u32::try_from(spec.warm_up.as_secs()).unwrap();
+        let (cold, all) = (bytes(None), bytes(Some(full(warm_seconds))));
+        let most = |warm_up| most_bytes(&LoadSpec { warm_up, ..spec.clone() }, 2, 1);
+        assert!(all - cold <= most(spec.warm_up) - most(Duration::ZERO), "{per_cell}: {}", all - cold);
+        let (written, most) = (all, most(spec.warm_up));
+        assert!(written <= most, "{per_cell}: {written} of {most}");
     }
 }

@@ -139,8 +139,12 @@ fn a_class_whose_tail_goes_bad_half_way_never_passes() {
 #[test]
 fn a_tail_of_too_few_calls_for_blocks_that_is_far_slower_never_passes() {
     // In the seconds in which all calls are the slowest, so that no median moves.
-    let tenth = |second, rank| if is_report(rank) && second % 10 == 7 { 10.0 } else { 1.0 };
-    let look = look(READS_AND_REPORTS, [240, 240], tenth);
+    let tenth = |times: f64| {
+        let times = move |second, rank| if is_report(rank) && second % 10 == 7 { times } else { 1.0 };
+        look(READS_AND_REPORTS, [240, 240], times)
+    };
+    assert_eq!(tenth(1.9).verdict, LookVerdict::Pass, "{}", tenth(1.9).reason);
+    let look = tenth(2.1);
     assert_eq!(look.verdict, LookVerdict::Inconclusive, "{}", look.reason);
     assert!(
         look.reason.starts_with("over the whole of it p95 of statement 2 (report) was "),

@@ -65,7 +65,7 @@ pub(crate) fn sample() -> LoadReport {
         noise: Some(NoiseFigures {
             correlation: [0.91, 0.84],
             with_the_next_second: Some([0.52, 0.47]),
-            ratio_drifts_s: 3.0,
+            autocorrelation_s: 3.0,
         }),
         counters: vec![Counter {
             name: "pg_stat_wal.wal_bytes".to_owned(),
@@ -109,7 +109,7 @@ fn the_page_says_what_the_verdict_rests_on_and_how_to_run_it_again() {
         "Load check: Fail",
         "orders by customer: p50 is 1.55 times that of legacy",
         "Both servers felt the same noise",
-        "correlate by 0.91 for p50 and 0.84 for p95, 0.52 for p50 and 0.47 for p95 with the next second; the ratio drifts for 3 s",
+        "correlate by 0.91 for p50 and 0.84 for p95, 0.52 for p50 and 0.47 for p95 with the next second; the ratio's autocorrelation time is 3.0 s",
         "a note about &lt;the servers&gt;",
         "1.550</td><td class=\"n\">1.504</td><td class=\"n\">1.612</td><td class=\"n\">1.050",
         "the interval is right of the margin",
@@ -132,7 +132,7 @@ fn a_comparison_has_the_names_that_are_documented() {
         [1.55, 1.55 * 0.97, 1.55 * 1.04].map(Some)
     );
     assert_eq!((&compared["verdict"], &json["verdict"]), (&"Fail".into(), &"Fail".into()));
-    assert_eq!(json["noise"]["ratio_drifts_s"], 3.0);
+    assert_eq!(json["noise"]["autocorrelation_s"], 3.0);
 }
 
 #[test]
