@@ -57,7 +57,7 @@ pub struct NoiseFigures {
     pub correlation: [f64; 2],
     /// The same between one side and the other's next second: what lasts is noise; what is not may be what both were asked.
     pub with_the_next_second: Option<[f64; 2]>,
-    /// The longer autocorrelation time of their ratios, in seconds; blocks are not shorter. 1 is none.
+    /// The longer autocorrelation time of their ratios, in seconds. 1 is none; from 1.5 on blocks are not shorter.
     pub autocorrelation_s: f64,
 }
 

@@ -33,8 +33,8 @@ const WINDOWS: f64 = 5.0;
 const BEFORE_SECONDS: usize = 60;
 const STEADY: f64 = 0.2;
 const FAR_BEYOND: f64 = 6.0;
-/// Where legacy's own p50 has become this many times what it mostly was, both stand in a queue that may be of any length: that
-/// the candidate's is longer says nothing of its database, unless it is longer by more than legacy's has become.
+/// Where legacy's own p50 has become this many times what it was at the load's beginning, both stand in a queue that may be of any
+/// length: that the candidate's is longer says nothing of its database, unless it is longer by more than legacy's has become.
 const QUEUE_TIMES: f64 = 3.0;
 
 const HALVES: usize = HALVES_PER_SECOND as usize;
